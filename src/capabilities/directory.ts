@@ -1,0 +1,190 @@
+/**
+ * The directory: every node of the mesh this node knows of, by its signed profile and beat. Bounded, and expiring: a node
+ * whose beat has run out is gone. What comes in is checked here, once, in one fixed order.
+ */
+
+import type { Clock } from '../clock.ts';
+import { toGoGridError } from '../errors.ts';
+import { MESH } from '../limits.ts';
+import { type Beat, openBeat } from '../protocol/beat.ts';
+import type { NodeId } from '../protocol/ids.ts';
+import { type ModelProfile, openProfile, type Profile } from '../protocol/profile.ts';
+
+/** `accept`: new and true, pass it on. `ignore`: nothing new, or not for us. `reject`: its sender should not have sent it. */
+export type Verdict = 'accept' | 'ignore' | 'reject';
+
+export interface KnownNode {
+  readonly node: NodeId;
+  readonly profile: Profile;
+  readonly beat: Beat;
+  /** `Clock.elapsed()` when the beat was made, as far as is known: relaying does not make it younger. */
+  readonly beatAt: number;
+}
+
+/** What one `state` page carries of a node. */
+export interface SignedNode {
+  readonly profile: Uint8Array;
+  readonly beat: Uint8Array;
+  readonly ageMs: number;
+}
+
+export type DirectoryEvent =
+  | { readonly type: 'node-joined' | 'node-changed'; readonly node: KnownNode }
+  | { readonly type: 'node-gone'; readonly node: NodeId };
+
+interface Entry {
+  profile: { readonly value: Profile; readonly bytes: Uint8Array } | undefined;
+  beat: { readonly value: Beat; readonly bytes: Uint8Array; readonly at: number } | undefined;
+}
+
+export interface DirectoryOptions {
+  readonly self: NodeId;
+  /** 32 bytes. */
+  readonly networkId: Uint8Array;
+}
+
+export class Directory {
+  readonly #options: DirectoryOptions;
+  readonly #clock: Clock;
+  readonly #emit: (event: DirectoryEvent) => void;
+  /** In the order of their last beat, the oldest first: what has to make room stands in front. */
+  readonly #entries = new Map<NodeId, Entry>();
+  /** Sequence of the last beat of nodes that left, so that an older one does not bring them back. */
+  readonly #gone = new Map<NodeId, number>();
+
+  constructor(options: DirectoryOptions, deps: { clock: Clock; emit: (event: DirectoryEvent) => void }) {
+    this.#options = options;
+    this.#clock = deps.clock;
+    this.#emit = deps.emit;
+  }
+
+  /** Takes a signed profile. Never throws. */
+  ingestProfile(bytes: Uint8Array): Verdict {
+    return judged(() => {
+      const profile = openProfile(this.#options.networkId, bytes);
+      if (profile.node === this.#options.self) return 'ignore';
+      const entry = this.#entryOf(profile.node);
+      if (entry.profile !== undefined && entry.profile.value.number >= profile.number) return 'ignore';
+      const before = known(profile.node, entry);
+      entry.profile = { value: profile, bytes: bytes.slice() };
+      this.#tell(profile.node, before, entry);
+      return 'accept';
+    });
+  }
+
+  /**
+   * Takes a signed beat. Never throws.
+   * @param ageMs milliseconds since its sender heard it first; 0 when it comes from its author
+   */
+  ingestBeat(bytes: Uint8Array, ageMs: number): Verdict {
+    return judged(() => {
+      const beat = openBeat(this.#options.networkId, bytes);
+      if (beat.node === this.#options.self || ageMs >= beat.ttlMs) return 'ignore';
+      const last = this.#entries.get(beat.node)?.beat?.value.sequence ?? this.#gone.get(beat.node) ?? -1;
+      if (beat.sequence <= last) return 'ignore';
+      if (beat.status === 'leaving') {
+        this.#forget(beat.node, beat.sequence);
+        return 'accept';
+      }
+      const entry = this.#entryOf(beat.node);
+      const before = known(beat.node, entry);
+      entry.beat = { value: beat, bytes: bytes.slice(), at: this.#clock.elapsed() - ageMs };
+      this.#gone.delete(beat.node);
+      this.#entries.delete(beat.node);
+      this.#entries.set(beat.node, entry);
+      this.#tell(beat.node, before, entry);
+      return 'accept';
+    });
+  }
+
+  /** Drops every node whose beat has run out; call it now and then. */
+  expire(): void {
+    const now = this.#clock.elapsed();
+    for (const [node, { beat }] of this.#entries) {
+      if (beat !== undefined && now - beat.at >= beat.value.ttlMs) this.#forget(node, beat.value.sequence);
+    }
+  }
+
+  /** A node that has both profile and beat, and whose beat has not run out. */
+  get(node: NodeId): KnownNode | undefined {
+    const entry = this.#entries.get(node);
+    return entry === undefined ? undefined : this.#alive(known(node, entry));
+  }
+
+  /** Everybody but this node. */
+  *nodes(): Generator<KnownNode> {
+    for (const [node, entry] of this.#entries) {
+      const alive = this.#alive(known(node, entry));
+      if (alive !== undefined) yield alive;
+    }
+  }
+
+  /** Nodes that announce a model, with its profile; whatever their status. */
+  *providersOf(model: string): Generator<{ readonly node: KnownNode; readonly model: ModelProfile }> {
+    for (const node of this.nodes()) {
+      const found = node.profile.models.find((candidate) => candidate.name === model);
+      if (found !== undefined) yield { node, model: found };
+    }
+  }
+
+  /** What this node passes on of everybody it knows. */
+  *signed(): Generator<SignedNode> {
+    const now = this.#clock.elapsed();
+    for (const [node, { profile, beat }] of this.#entries) {
+      if (profile === undefined || beat === undefined || this.get(node) === undefined) continue;
+      yield { profile: profile.bytes, beat: beat.bytes, ageMs: Math.max(0, Math.round(now - beat.at)) };
+    }
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  #alive(node: KnownNode | undefined): KnownNode | undefined {
+    return node !== undefined && this.#clock.elapsed() - node.beatAt < node.beat.ttlMs ? node : undefined;
+  }
+
+  #entryOf(node: NodeId): Entry {
+    const entry = this.#entries.get(node);
+    if (entry !== undefined) return entry;
+    if (this.#entries.size >= MESH.maxDirectory) {
+      const oldest = this.#entries.keys().next().value;
+      if (oldest !== undefined) this.#forget(oldest, this.#entries.get(oldest)?.beat?.value.sequence ?? -1);
+    }
+    const fresh: Entry = { profile: undefined, beat: undefined };
+    this.#entries.set(node, fresh);
+    return fresh;
+  }
+
+  #forget(node: NodeId, sequence: number): void {
+    const entry = this.#entries.get(node);
+    const was = entry === undefined ? undefined : known(node, entry);
+    this.#entries.delete(node);
+    this.#gone.delete(node);
+    this.#gone.set(node, sequence);
+    const oldest = this.#gone.size > MESH.maxTombstones ? this.#gone.keys().next().value : undefined;
+    if (oldest !== undefined) this.#gone.delete(oldest);
+    if (was !== undefined) this.#emit({ type: 'node-gone', node });
+  }
+
+  #tell(node: NodeId, before: KnownNode | undefined, entry: Entry): void {
+    const now = known(node, entry);
+    if (now !== undefined) this.#emit({ type: before === undefined ? 'node-joined' : 'node-changed', node: now });
+  }
+}
+
+function known(node: NodeId, { profile, beat }: Entry): KnownNode | undefined {
+  if (profile === undefined || beat === undefined) return undefined;
+  return { node, profile: profile.value, beat: beat.value, beatAt: beat.at };
+}
+
+/** What is malformed, forged or of another mesh is rejected: no honest node sends it here. */
+function judged(ingest: () => Verdict): Verdict {
+  try {
+    return ingest();
+  } catch (thrown) {
+    const error = toGoGridError(thrown);
+    if (error.code === 'internal') throw thrown;
+    return 'reject';
+  }
+}

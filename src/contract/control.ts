@@ -1,0 +1,192 @@
+/**
+ * The control API's answers, once: the server sends them, the command line, the dashboard and every script read them, and
+ * `/openapi.json` is made from them. Times are milliseconds since 1970, amounts decimal strings of microcredits.
+ */
+
+import { z } from 'zod';
+
+const uint = z.int().nonnegative();
+const time = uint.describe('milliseconds since 1970');
+const peerId = z.string().describe('libp2p PeerId, 12D3Koo…');
+const modelName = z.string().describe('canonical model name, with tag');
+
+/** Every error of the control surface. The OpenAI and Ollama surfaces have dialects of their own. */
+export const errorBody = z.object({
+  error: z.object({
+    code: z.string(),
+    message: z.string(),
+    hint: z.string().optional(),
+    jobId: z.string().optional(),
+  }),
+});
+
+export const health = z.object({ status: z.literal('ok') });
+
+export const nodeState = z.enum([
+  'starting',
+  'idle',
+  'busy',
+  'paused',
+  'throttled',
+  'draining',
+  'error',
+  'disconnected',
+]);
+
+export const engineStatus = z.object({
+  kind: z.string(),
+  state: z.enum(['starting', 'ready', 'unreachable']),
+  version: z.string(),
+  hint: z.string().optional(),
+});
+
+export const runtimeHealth = z.object({
+  state: nodeState,
+  /** Why it is in this state, in a sentence, when that is not plain. */
+  reason: z.string().optional(),
+  engine: engineStatus,
+  model: modelName.nullable().describe('the model in memory, or null'),
+  uptimeSecs: z.number(),
+  peers: uint.describe('admitted peers'),
+  version: z.string(),
+});
+
+export const nodeStatus = z.object({
+  state: nodeState,
+  peerId,
+  name: z.string(),
+  version: z.string(),
+  startedAt: time,
+  uptimeSecs: z.number(),
+  engine: engineStatus,
+  models: uint.describe('models that this machine runs'),
+  meshModels: uint.describe('models that the mesh runs, this machine included'),
+  peers: uint,
+  jobs: z.object({
+    running: uint,
+    queued: uint,
+    completed: uint,
+    failed: uint,
+    cancelled: uint,
+  }),
+  tokens: z.object({
+    in: uint.describe('prompt tokens read by this machine'),
+    out: uint.describe('tokens written by this machine'),
+    perSecond: z.number().describe('written over the last ten seconds'),
+  }),
+  queue: z.object({ depth: uint, running: uint, slots: uint, room: uint }),
+});
+
+export const identity = z.object({
+  peerId,
+  account: peerId.describe('the account that owns this node'),
+  publicKey: z.string().describe('Ed25519, hex'),
+  name: z.string(),
+  network: z.string(),
+  networkId: z.string().describe('SHA-256, hex'),
+  addresses: z.array(z.string()).describe('multiaddrs with /p2p'),
+});
+
+export const route = z.enum(['local', 'direct', 'hole-punched', 'relayed']);
+
+export const peer = z.object({
+  peerId,
+  name: z.string(),
+  status: z.string().describe('as its last beat says, or `leaving`'),
+  route,
+  connected: z.boolean(),
+  admitted: z.boolean(),
+  latencyMs: z.number().nullable(),
+  models: z.array(modelName),
+  queueDepth: uint,
+  runningJobs: uint,
+  version: z.string(),
+  region: z.string(),
+  addresses: z.array(z.string()),
+  lastHeardAt: time,
+  hardware: z.object({ cores: uint, memoryBytes: uint, gpu: z.string(), vramBytes: uint }),
+});
+export const peerList = z.object({ peers: z.array(peer), total: uint });
+
+export const model = z.object({
+  name: modelName,
+  local: z.boolean().describe('this machine runs it'),
+  providers: z.array(peerId),
+  digests: z.array(z.string()),
+  sizeBytes: uint,
+  parameterCount: uint,
+  quantisation: z.string(),
+  family: z.string(),
+  contextLength: uint,
+  capabilities: z.array(z.string()),
+  warm: z.boolean().describe('in memory somewhere'),
+});
+export const modelList = z.object({ models: z.array(model), total: uint });
+
+export const attempt = z.object({
+  provider: peerId,
+  startedAt: time,
+  endedAt: time.nullable(),
+  fromToken: uint,
+  toToken: uint,
+  reason: z.string().nullable(),
+  digest: z.string().nullable(),
+});
+
+export const job = z.object({
+  id: z.string(),
+  kind: z.enum(['chat', 'generate', 'embed', 'load']),
+  direction: z.enum(['local', 'out', 'in']),
+  state: z.enum(['queued', 'placing', 'running', 'handing-over', 'completed', 'failed', 'cancelled', 'expired']),
+  lane: z.enum(['owner', 'paid', 'free']),
+  model: modelName,
+  requester: peerId,
+  provider: peerId.nullable(),
+  attempts: z.array(attempt),
+  reason: z.string().nullable(),
+  tokensIn: uint,
+  tokensOut: uint,
+  usageEstimated: z.boolean(),
+  costMicrocredits: z.string(),
+  createdAt: time,
+  firstTokenAt: time.nullable(),
+  endedAt: time.nullable(),
+  tokensPerSecond: z.number().nullable(),
+});
+export const jobList = z.object({ jobs: z.array(job), total: uint });
+export const jobListQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) });
+
+export const logQuery = z.object({
+  lines: z.coerce.number().int().min(1).max(10_000).default(200),
+  level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('trace'),
+  follow: z
+    .enum(['true', 'false', '1', '0', ''])
+    .default('false')
+    .transform((text) => text === 'true' || text === '1' || text === ''),
+});
+export const logLine = z.object({ time, level: z.string(), part: z.string().optional(), message: z.string() }).loose();
+export const logList = z.object({ lines: z.array(logLine) });
+
+/** The first line of `gogrid up --json`. */
+export const readyEvent = z.object({
+  event: z.literal('ready'),
+  api: z.url(),
+  peerId,
+  addresses: z.array(z.string()),
+  pid: uint,
+});
+
+export type ErrorBody = z.infer<typeof errorBody>;
+export type NodeState = z.infer<typeof nodeState>;
+export type RuntimeHealth = z.infer<typeof runtimeHealth>;
+export type NodeStatusAnswer = z.infer<typeof nodeStatus>;
+export type Identity = z.infer<typeof identity>;
+export type Peer = z.infer<typeof peer>;
+export type PeerList = z.infer<typeof peerList>;
+export type Model = z.infer<typeof model>;
+export type ModelList = z.infer<typeof modelList>;
+export type Job = z.infer<typeof job>;
+export type JobList = z.infer<typeof jobList>;
+export type LogLine = z.infer<typeof logLine>;
+export type LogList = z.infer<typeof logList>;
+export type ReadyEvent = z.infer<typeof readyEvent>;

@@ -1,0 +1,240 @@
+/** The jobs of this node: those that live, those that ended lately, and through the history port those before. */
+
+import type { Clock } from '../clock.ts';
+import { GoGridError } from '../errors.ts';
+import { JOB } from '../limits.ts';
+import type { NodeId } from '../protocol/ids.ts';
+import type { JobKind } from '../protocol/job.ts';
+import type { Emit, JobHistory } from './ports.ts';
+import type { Attempt, Direction, JobRecord } from './record.ts';
+import { isFinished, type JobState, step } from './states.ts';
+
+interface Opening {
+  readonly id: string;
+  readonly kind: JobKind;
+  readonly direction: Direction;
+  readonly model: string;
+  readonly requester: NodeId;
+}
+
+/** One living job. Counters are plain numbers: they change with every chunk. */
+export class OpenJob {
+  readonly id: string;
+  readonly kind: JobKind;
+  readonly model: string;
+  readonly requester: NodeId;
+  readonly createdAt: number;
+  direction: Direction;
+  tokensIn = 0;
+  tokensOut = 0;
+  usageEstimated = false;
+  tokensPerSecond: number | null = null;
+  readonly #clock: Clock;
+  readonly #changed: (job: OpenJob) => void;
+  readonly #attempts: Attempt[] = [];
+  readonly #cancelled = new AbortController();
+  #state: JobState = 'placing';
+  #provider: NodeId | null = null;
+  #reason: string | null = null;
+  #firstTokenAt: number | null = null;
+  #endedAt: number | null = null;
+
+  constructor(opening: Opening, clock: Clock, changed: (job: OpenJob) => void) {
+    this.id = opening.id;
+    this.kind = opening.kind;
+    this.direction = opening.direction;
+    this.model = opening.model;
+    this.requester = opening.requester;
+    this.createdAt = clock.now();
+    this.#clock = clock;
+    this.#changed = changed;
+  }
+
+  get state(): JobState {
+    return this.#state;
+  }
+
+  get attempts(): readonly Attempt[] {
+    return this.#attempts;
+  }
+
+  /** Aborts when somebody cancels the job by its id. */
+  get signal(): AbortSignal {
+    return this.#cancelled.signal;
+  }
+
+  cancel(): void {
+    this.#cancelled.abort(new GoGridError({ code: 'cancelled', message: 'the job was cancelled' }));
+  }
+
+  to(state: JobState): void {
+    if (state === this.#state) return;
+    this.#state = step(this.#state, state);
+    this.#changed(this);
+  }
+
+  firstToken(): void {
+    this.#firstTokenAt ??= this.#clock.now();
+  }
+
+  attemptStarts(provider: NodeId): void {
+    const startedAt = this.#clock.now();
+    this.#provider = provider;
+    const fromToken = this.tokensOut;
+    this.#attempts.push({
+      provider,
+      startedAt,
+      endedAt: null,
+      fromToken,
+      toToken: fromToken,
+      reason: null,
+      digest: null,
+    });
+  }
+
+  /** The provider of the running attempt took the job, with a model of this digest. */
+  attemptAccepted(digest: string): void {
+    this.#amendAttempt({ digest });
+  }
+
+  attemptEnds(reason: string | null): void {
+    this.#amendAttempt({ endedAt: this.#clock.now(), toToken: this.tokensOut, reason });
+  }
+
+  /** Ends the job; the record goes to history. */
+  end(state: 'completed' | 'failed' | 'cancelled' | 'expired', reason: string | null): void {
+    if (isFinished(this.#state)) return;
+    this.#reason = reason;
+    this.#endedAt = this.#clock.now();
+    this.to(state);
+  }
+
+  record(): JobRecord {
+    return {
+      id: this.id,
+      kind: this.kind,
+      direction: this.direction,
+      state: this.#state,
+      // Without credits everybody but this machine's own user is in the paid lane, at price 0.
+      lane: this.direction === 'local' ? 'owner' : 'paid',
+      model: this.model,
+      requester: this.requester,
+      provider: this.#provider,
+      attempts: [...this.#attempts],
+      reason: this.#reason,
+      tokensIn: this.tokensIn,
+      tokensOut: this.tokensOut,
+      usageEstimated: this.usageEstimated,
+      costMicrocredits: '0',
+      createdAt: this.createdAt,
+      firstTokenAt: this.#firstTokenAt,
+      endedAt: this.#endedAt,
+      tokensPerSecond: this.tokensPerSecond,
+    };
+  }
+
+  #amendAttempt(change: Partial<Attempt>): void {
+    const last = this.#attempts.pop();
+    if (last !== undefined) this.#attempts.push({ ...last, ...change });
+  }
+}
+
+export interface BookTotals {
+  readonly running: number;
+  readonly queued: number;
+  readonly completed: number;
+  readonly failed: number;
+  readonly cancelled: number;
+}
+
+export class JobBook {
+  readonly #clock: Clock;
+  readonly #history: JobHistory;
+  readonly #emit: Emit;
+  readonly #open = new Map<string, OpenJob>();
+  readonly #recent = new Map<string, JobRecord>();
+  #completed = 0;
+  #failed = 0;
+  #cancelled = 0;
+
+  constructor(deps: { clock: Clock; history: JobHistory; emit: Emit }) {
+    this.#clock = deps.clock;
+    this.#history = deps.history;
+    this.#emit = deps.emit;
+  }
+
+  open(opening: Opening): OpenJob {
+    const job = new OpenJob(opening, this.#clock, (changed) => this.#changed(changed));
+    this.#open.set(keyOf(opening), job);
+    this.#changed(job);
+    return job;
+  }
+
+  /**
+   * Asks a living job to stop; one that is over stays as it is.
+   * @returns the job, or undefined when there is none of that id
+   */
+  async cancel(id: string): Promise<JobRecord | undefined> {
+    const job = find(this.#open, id);
+    job?.cancel();
+    return job?.record() ?? this.get(id);
+  }
+
+  async get(id: string): Promise<JobRecord | undefined> {
+    return find(this.#open, id)?.record() ?? find(this.#recent, id) ?? this.#history.get(id);
+  }
+
+  /** Living ones first, then newest first. */
+  async list(limit: number): Promise<{ jobs: readonly JobRecord[]; total: number }> {
+    const living = [...this.#open.values()].map((job) => job.record()).reverse();
+    const seen = new Set([...this.#open.keys()]);
+    const past = await this.#history.list(limit);
+    const ended = past.jobs.filter((record) => !seen.has(keyOf(record)));
+    return {
+      jobs: [...living, ...ended].slice(0, limit),
+      total: Math.max(past.total, living.length + ended.length),
+    };
+  }
+
+  totals(): BookTotals {
+    let running = 0;
+    for (const job of this.#open.values()) if (job.state === 'running') running++;
+    return {
+      running,
+      queued: this.#open.size - running,
+      completed: this.#completed,
+      failed: this.#failed,
+      cancelled: this.#cancelled,
+    };
+  }
+
+  #changed(job: OpenJob): void {
+    const record = job.record();
+    if (isFinished(record.state)) this.#retire(record);
+    this.#history.put(record);
+    this.#emit({ type: 'job', job: record });
+  }
+
+  #retire(record: JobRecord): void {
+    this.#open.delete(keyOf(record));
+    this.#recent.set(keyOf(record), record);
+    const oldest = this.#recent.size > JOB.maxRecent ? this.#recent.keys().next().value : undefined;
+    if (oldest !== undefined) this.#recent.delete(oldest);
+    if (record.state === 'completed') this.#completed++;
+    else if (record.state === 'cancelled') this.#cancelled++;
+    else this.#failed++;
+  }
+}
+
+/** A peer chooses the ids of its own jobs: they must not meet ours, nor another peer's. */
+function keyOf(job: { id: string; direction: Direction; requester: NodeId }): string {
+  return job.direction === 'in' ? `${job.id}/${job.requester}` : job.id;
+}
+
+/** Our own job of this id, else a peer's. */
+function find<T>(jobs: ReadonlyMap<string, T>, id: string): T | undefined {
+  const own = jobs.get(id);
+  if (own !== undefined) return own;
+  for (const [key, job] of jobs) if (key.startsWith(`${id}/`)) return job;
+  return undefined;
+}

@@ -1,0 +1,65 @@
+/** What a provider accepts of a stranger's request: the machine comes first. Pure. */
+
+import { GoGridError } from '../errors.ts';
+import { JOB } from '../limits.ts';
+import type { JobInput, JobRequest, Options } from '../protocol/job.ts';
+
+/** Options that steer the machine and not the answer; only its owner sets those. */
+const MACHINE_OPTIONS = new Set([
+  'num_gpu',
+  'main_gpu',
+  'num_thread',
+  'num_batch',
+  'num_keep',
+  'numa',
+  'low_vram',
+  'use_mmap',
+  'use_mlock',
+  'vocab_only',
+  'f16_kv',
+  'logits_all',
+  'embedding_only',
+]);
+
+/**
+ * A peer's input without what would steer this machine: options of the hardware, how long the model stays loaded, and a
+ * context beyond the model's own.
+ * @param contextLength tokens; 0 when not known
+ */
+export function boundInput(input: JobInput, contextLength: number): JobInput {
+  const { keepAlive: _, options, ...rest } = input;
+  if (options === undefined) return rest as JobInput;
+  const kept: Options = {};
+  for (const [name, value] of Object.entries(options)) {
+    if (MACHINE_OPTIONS.has(name) || value === null) continue;
+    kept[name] =
+      name === 'num_ctx' && typeof value === 'number' && contextLength > 0 ? Math.min(value, contextLength) : value;
+  }
+  return { ...rest, options: kept } as JobInput;
+}
+
+/**
+ * Checks what holds for every request, the owner's too.
+ * @throws GoGridError `invalid_request` naming the field
+ */
+export function checkRequest(request: Pick<JobRequest, 'input'>): void {
+  const stops = stopsOf(request.input);
+  if (stops.length > JOB.maxStopSequences) {
+    throw tooMuch('stop', `${stops.length} sequences`, `at most ${JOB.maxStopSequences}`);
+  }
+  const long = stops.find((stop) => stop.length > JOB.maxStopChars);
+  if (long !== undefined) {
+    throw tooMuch('stop', `a sequence of ${long.length} characters`, `at most ${JOB.maxStopChars}`);
+  }
+}
+
+/** The request's stop sequences, without empty ones. */
+export function stopsOf(input: JobInput): readonly string[] {
+  const stop = input.options?.stop;
+  const list = typeof stop === 'string' ? [stop] : Array.isArray(stop) ? stop : [];
+  return list.filter((text) => text !== '');
+}
+
+function tooMuch(field: string, what: string, allowed: string): GoGridError {
+  return new GoGridError({ code: 'invalid_request', message: `${field}: ${what}, ${allowed} are accepted` });
+}

@@ -1,0 +1,82 @@
+/** What a failure means for the job: whose fault it is, and what the client is told when nobody is left. */
+
+import { GoGridError, isErrorCode } from '../errors.ts';
+import { JOB } from '../limits.ts';
+import type { ToRequester } from '../protocol/job.ts';
+import type { ModelRef } from '../protocol/model-name.ts';
+
+/**
+ * Whose fault: `request` — every provider would say the same; `provider` — another one may do it, and this one goes to the
+ * end of the line; `nobody` — it is busy, or does not have what was asked for.
+ */
+export type Blame = 'request' | 'provider' | 'nobody';
+
+export function blameOf(error: GoGridError): Blame {
+  switch (error.code) {
+    case 'invalid_request':
+    case 'unsupported':
+    case 'prompt_too_long':
+    case 'payload_too_large':
+    case 'deadline_exceeded':
+      return 'request';
+    case 'overloaded':
+    case 'shutting_down':
+    case 'model_not_found':
+    case 'cannot_continue':
+      return 'nobody';
+    default:
+      return 'provider';
+  }
+}
+
+/** The error that a message means which is neither progress nor part of an answer; undefined means a stream that just closed. */
+export function failureOf(message: ToRequester | undefined): GoGridError {
+  if (message === undefined) {
+    return new GoGridError({ code: 'provider_lost', message: 'the provider closed the stream without an end' });
+  }
+  switch (message.type) {
+    case 'busy':
+      return overloaded('the provider is busy', message.estimateMs / 1000);
+    case 'reject':
+    case 'error':
+      return new GoGridError({
+        // A code of another version, or one that only this node may give, is a failure of that provider.
+        code: isErrorCode(message.code) && message.code !== 'internal' ? message.code : 'engine_failed',
+        message: message.message,
+        ...(message.type === 'error' &&
+          message.retryAfterSecs !== undefined && { retryAfterSecs: message.retryAfterSecs }),
+      });
+    default:
+      return new GoGridError({ code: 'protocol_violation', message: `the provider sent ${message.type} out of turn` });
+  }
+}
+
+/** Nobody took the job: the clearest of the reasons they gave. */
+export function noProvider(ref: ModelRef, privacy: 'local' | 'mesh', refusals: readonly GoGridError[]): GoGridError {
+  const busy = refusals.filter((error) => error.retry && error.retryAfterSecs !== undefined);
+  if (busy.length > 0) {
+    const soonest = Math.min(...busy.map((error) => error.retryAfterSecs ?? JOB.maxRetryAfterSecs));
+    return overloaded(`every provider of '${ref.name}' is busy`, soonest);
+  }
+  const other = refusals.find((error) => error.code !== 'model_not_found');
+  if (other !== undefined) return other;
+  const shown = ref.digest === undefined ? ref.name : `${ref.name}@sha256:${ref.digest}`;
+  if (privacy === 'local') {
+    return new GoGridError({
+      code: 'privacy_unserved',
+      message: `model '${shown}' is not on this machine, and the request may not leave it`,
+      hint: 'pull the model here, or send it with x-gogrid-privacy: mesh',
+    });
+  }
+  return new GoGridError({
+    code: 'model_not_found',
+    message: `model '${shown}' not found`,
+    hint: 'gogrid models lists what the mesh has',
+  });
+}
+
+/** `Retry-After` is a whole number of seconds within the bounds that clients bear. */
+function overloaded(message: string, secs: number): GoGridError {
+  const retryAfterSecs = Math.min(JOB.maxRetryAfterSecs, Math.max(JOB.minRetryAfterSecs, Math.ceil(secs)));
+  return new GoGridError({ code: 'overloaded', message, retryAfterSecs });
+}

@@ -1,0 +1,220 @@
+/**
+ * Every bound, interval and timeout of the program, with its unit in the name and its reason beside it.
+ *
+ * What an operator may change is a setting (`config/schema.ts`); what stands here is part of the protocol or of the
+ * program's safety.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** HTTP: the local API. */
+export const API = {
+  /** An image or a long conversation fits; Ollama's clients send both in one body. */
+  maxBodyBytes: 64 * MIB,
+  /** Node's own default is 16 KiB; SDK headers stay under 4. */
+  maxHeaderBytes: 16 * KIB,
+  /** More than any desktop opens; far below the process's file limit. */
+  maxConnections: 1024,
+  /** A slow client may not hold a socket half-open: headers come in one go. */
+  headersTimeoutMs: 20_000,
+  /** 64 MiB at 1 MiB/s. */
+  requestTimeoutMs: 64_000,
+  /** Longer than the 5 s of most clients, so that the client closes first and no request meets a closing socket. */
+  keepAliveTimeoutMs: 72_000,
+  /** Model names carry a registry host, a namespace and a tag; Fastify's default of 100 cuts them. */
+  maxParamChars: 1024,
+  /** Node's fetch gives up after 300 s without headers; proxies much sooner: show life by then. */
+  headersWithinMs: 20_000,
+  /** Idle streams get a comment or an empty chunk, so that no proxy takes them for dead. */
+  keepAliveEveryMs: 15_000,
+  /** After an NDJSON error line and before the cut: without the pause ollama-js loses the text (measured). */
+  errorLinePauseMs: 50,
+  /** A client that does not read for this long is gone; its job is cancelled. */
+  stalledClientMs: 120_000,
+  maxLogLines: 10_000,
+  defaultLogLines: 200,
+  maxListed: 1000,
+  /** A frame to a provider may nest 64 deep, and holds what the body holds a few levels further down. */
+  maxBodyDepth: 56,
+  /** `x-gogrid-deadline-secs`: a day; a longer wait is a wish, not a deadline. */
+  maxDeadlineSecs: 86_400,
+  /** An answer that is not streamed is held in memory; a provider that never ends may not fill it. */
+  maxWholeAnswerBytes: 64 * MIB,
+  /** A body that was refused is read and thrown away for this long, so that its sender gets to read why. */
+  refusedBodyMs: 5_000,
+  /** How often headersTimeoutMs and requestTimeoutMs are looked at; Node's 30 s would let them run over. */
+  timeoutCheckEveryMs: 5_000,
+  /** Two hours, the most that Chromium keeps. */
+  preflightMaxAgeSecs: 7_200,
+  /** Whoever holds our port answers from the same machine, or is not worth waiting for. */
+  portProbeMs: 500,
+  /** With port 0 the port that 127.0.0.1 got may be taken on [::1]. */
+  maxPortTries: 10,
+  /** Lines a follower of the log may be behind before lines are left out. */
+  maxLogBacklogBytes: 1 * MIB,
+} as const;
+
+/** The job protocol and the two flows. */
+export const JOB = {
+  /** Failures, not hand-overs; the fourth provider that breaks is a sign that the request breaks them. */
+  maxAttempts: 4,
+  /** A frame of any kind counts as life; 500 ms between frames leaves four to be late. */
+  silenceMs: 2_500,
+  /** How often the requester looks whether its provider has gone silent. */
+  silenceCheckMs: 500,
+  /** A provider that has nothing to send says where it is. */
+  progressEveryMs: 500,
+  /** A provider that does not answer a request with any frame by then is not there. */
+  openTimeoutMs: 5_000,
+  /** An engine that has begun to speak and then says nothing for so long has failed. */
+  engineStallMs: 30_000,
+  /** Back to the engine within this time when the client hangs up (docs/protocol.md). */
+  cancelWithinMs: 100,
+  /** Bytes of chunks in flight before the provider waits for an `ack`; QUIC and Yamux buffers stay far under 4 MiB. */
+  windowBytes: 256 * KIB,
+  /** The requester acknowledges in steps, so that a fast stream costs few frames back. */
+  ackEveryBytes: 64 * KIB,
+  /** Window of a request on its way in: bulk transfers may not fill the receiver's 4 MiB stream buffer. */
+  requestWindowBytes: 1 * MIB,
+  requestPartBytes: 256 * KIB,
+  /** As the API's body. */
+  maxRequestBytes: 64 * MIB,
+  /** Messages between the two flows of one node before the writer waits. */
+  memoryChannelMessages: 16,
+  /** Longest text of an answer that is handed to another provider: far beyond any model's context. */
+  maxResumeChars: 4 * MIB,
+  /** Largest chunk that a writer which is behind merges before it holds the engine back. */
+  maxChunkBytes: 32 * KIB,
+  /** Jobs that one peer may have open here at once, queued ones included. */
+  maxOpenPerPeer: 64,
+  /** Output tokens a provider accepts to produce when neither request nor model sets a limit. */
+  maxStopSequences: 16,
+  maxStopChars: 256,
+  /** Jobs kept in the live table after their end, so that `GET /jobs/:id` right after an answer needs no disk. */
+  maxRecent: 256,
+  /** Jobs kept in history on disk; older ones are dropped. */
+  maxHistory: 10_000,
+  /** The whole job, all attempts and waits together, unless the request names a deadline. */
+  maxTotalSecs: 3_600,
+  /** Bounds of `Retry-After`: clients obey it without a cap of their own. */
+  minRetryAfterSecs: 1,
+  maxRetryAfterSecs: 60,
+} as const;
+
+/** Frames on our own stream protocols. */
+export const FRAME = {
+  /** Anything but a request: a chunk, a beat, a state page. */
+  maxBytes: 256 * KIB,
+  /** Streams of one protocol that one connection may have open. */
+  maxInboundStreams: 128,
+  maxOutboundStreams: 512,
+  /** A frame's length is a varint of at most this many bytes (2^28). */
+  maxLengthBytes: 4,
+  /** Depth of CBOR nesting accepted: tool schemas nest, attacks nest deeper. */
+  maxDepth: 64,
+} as const;
+
+/** Identity, admission and the directory. */
+export const MESH = {
+  /** `hello` is one round trip; who needs longer is not a node. */
+  helloTimeoutMs: 2_000,
+  stateTimeoutMs: 3_000,
+  dialTimeoutMs: 5_000,
+  beatEveryMs: 30_000,
+  /** Jitter keeps a thousand nodes started by one script from beating in step. */
+  beatJitterMs: 3_000,
+  /** Three missed beats. */
+  beatTtlMs: 90_000,
+  maxBeatBytes: 250,
+  /** Changes of status go out at most this often: gossip among twenty nodes carries some 25 messages a second. */
+  statusEveryMs: 2_000,
+  /** A status that does not last this long is not worth a message; what is measured is the change to all, 60 ms. */
+  statusSettleMs: 10,
+  /** At most one profile a second leaves a node, however often its models change. */
+  profileEveryMs: 1_000,
+  maxProfileBytes: 64 * KIB,
+  maxModelsPerProfile: 512,
+  maxAddressesPerProfile: 16,
+  /** Nodes a directory holds; the oldest beat makes room. */
+  maxDirectory: 10_000,
+  /** Tombstones of nodes that left, so that an old beat does not bring them back. */
+  maxTombstones: 10_000,
+  /** Entries in one `state` frame; a directory is sent in pages. */
+  statePageNodes: 32,
+  maxStateBytes: 64 * MIB,
+  /** Peers asked for their directory on joining. */
+  joinAskPeers: 3,
+  /** Connections a node keeps by itself: enough for gossip's degree and for warm routes. */
+  targetPeers: 12,
+  /** Looks after its connections this often. */
+  tendEveryMs: 5_000,
+  reconnectMaxMs: 60_000,
+  maxKnownPeers: 256,
+  maxConnections: 512,
+  /** Inbound connections a second from one address: twenty nodes start behind one NAT, or on one machine. */
+  inboundPerSecond: 200,
+  pruneBackoffMs: 3_000,
+  heartbeatMs: 700,
+  /** A DHT walk for a model nobody in the directory has. */
+  dhtFindMs: 2_000,
+  dhtProvideMs: 10_000,
+  dhtMaxProviders: 8,
+  /** Signatures that fail, per peer and minute, before the connection is closed. */
+  maxBadPerMinute: 32,
+  /** Gossip messages from one peer a second, sustained; above it they are ignored. */
+  maxGossipPerSecond: 500,
+} as const;
+
+/** The engine on this machine. */
+export const ENGINE = {
+  /** Ollama answers these from memory. */
+  controlTimeoutMs: 5_000,
+  /** Look for new, removed and loaded models; the answer of a local daemon costs under 1 ms. */
+  refreshEveryMs: 5_000,
+  /** While no engine answers: a daemon that comes back is used within this time. */
+  retryEveryMs: 1_000,
+  /** A cold 70B model from a slow disk. */
+  loadTimeoutMs: 600_000,
+  /** One line of a daemon's answer: images come in, never out. */
+  maxLineBytes: 8 * MIB,
+  /** An unstreamed answer: embeddings of a full batch. */
+  maxAnswerBytes: 64 * MIB,
+  maxErrorBytes: 64 * KIB,
+  maxModels: 512,
+  /** Model descriptions (`/api/show`) asked for at once while the list is read. */
+  describeAtOnce: 4,
+} as const;
+
+/** Files of the home folder and the command line. */
+export const HOME = {
+  secretFileMode: 0o600,
+  folderMode: 0o700,
+  maxConfigBytes: 1 * MIB,
+  /** A key file is one line of under 50 characters; whatever is longer is no key file. */
+  maxKeyFileBytes: 4 * KIB,
+  /** `gogrid.lock` holds a process id, an address and a time. */
+  maxLockBytes: 4 * KIB,
+  /** Log lines that wait for a disk that is behind; more are counted and dropped, memory stays. */
+  maxLogBufferBytes: 4 * MIB,
+  /** Read from the end of the log for one answer of `GET /logs`. */
+  maxLogReadBytes: 16 * MIB,
+  logReadStepBytes: 256 * KIB,
+} as const;
+
+export const CLI = {
+  /** The node is on this machine and answers from memory. */
+  requestTimeoutMs: 10_000,
+  /** A list of a thousand peers or jobs stays far under it. */
+  maxAnswerBytes: 64 * MIB,
+  /** One line of a streamed answer. */
+  maxLineBytes: 8 * MIB,
+  /** As the API's body. */
+  maxPromptBytes: 64 * MIB,
+  /** Beyond the grace of `node.shutdown_grace_secs`: what a clean stop needs to close files and sockets. */
+  stopSlackMs: 1_000,
+  /** Narrower than this a table is not worth drawing. */
+  minColumns: 40,
+  /** Where there is no terminal to ask. */
+  defaultColumns: 100,
+} as const;

@@ -1,0 +1,63 @@
+/**
+ * Ed25519 under one acceptance rule. Libraries, and versions of one library, disagree on keys and signatures made to be
+ * ambiguous (small order, mixed order, S + L), so a plain `verify` would let two honest nodes see two truths. The rule:
+ * the key is a canonical point of prime order, R is not the identity, S < L, and [S]B − [k]A encodes to R.
+ */
+
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { Point } from '@noble/ed25519';
+
+/** DER headers of RFC 8410: node:crypto imports raw keys only in this wrapping. */
+const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
+const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
+
+/** The encoding of the neutral element (x = 0, y = 1). */
+const IDENTITY = Buffer.from(`01${'00'.repeat(31)}`, 'hex');
+const SIGNATURE_BYTES = 64;
+
+/** Checking a key costs 2–3 ms, so it is done once per author; the oldest makes room. */
+const MAX_CHECKED_KEYS = 10_000;
+const checkedKeys = new Map<string, KeyObject | null>();
+
+export interface Signer {
+  readonly publicKey: Uint8Array;
+  sign(bytes: Uint8Array): Uint8Array;
+}
+
+/** @param seed the 32 secret bytes of RFC 8032 */
+export function signerFromSeed(seed: Uint8Array): Signer {
+  const key = createPrivateKey({ key: Buffer.concat([PKCS8, seed]), format: 'der', type: 'pkcs8' });
+  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' });
+  return {
+    publicKey: new Uint8Array(spki.subarray(SPKI.length)),
+    sign: (bytes) => new Uint8Array(sign(null, bytes, key)),
+  };
+}
+
+/** Whether `signature` of `publicKey` over `bytes` stands under the rule above; never throws. */
+export function verifySignature(publicKey: Uint8Array, bytes: Uint8Array, signature: Uint8Array): boolean {
+  if (signature.length !== SIGNATURE_BYTES || IDENTITY.equals(signature.subarray(0, 32))) return false;
+  const key = checkKey(publicKey);
+  return key !== null && verify(null, bytes, key, signature);
+}
+
+function checkKey(publicKey: Uint8Array): KeyObject | null {
+  const name = Buffer.from(publicKey).toString('latin1');
+  const known = checkedKeys.get(name);
+  if (known !== undefined) return known;
+  const key = importKey(publicKey);
+  const oldest = checkedKeys.size >= MAX_CHECKED_KEYS ? checkedKeys.keys().next().value : undefined;
+  if (oldest !== undefined) checkedKeys.delete(oldest);
+  checkedKeys.set(name, key);
+  return key;
+}
+
+function importKey(publicKey: Uint8Array): KeyObject | null {
+  try {
+    const point = Point.fromBytes(publicKey);
+    if (point.isSmallOrder() || !point.isTorsionFree()) return null;
+    return createPublicKey({ key: Buffer.concat([SPKI, publicKey]), format: 'der', type: 'spki' });
+  } catch {
+    return null;
+  }
+}
