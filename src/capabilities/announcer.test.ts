@@ -1,0 +1,91 @@
+import { describe, expect, test } from 'vitest';
+import { MESH } from '../limits.ts';
+import { type NodeStatus, openBeat } from '../protocol/beat.ts';
+import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
+import { openProfile } from '../protocol/profile.ts';
+import { signerFromSeed } from '../protocol/signature.ts';
+import { profileWith } from '../testing/builders.ts';
+import { VirtualClock } from '../testing/virtual-clock.ts';
+import { Announcer } from './announcer.ts';
+
+const networkId = networkIdOf(LOCAL_NETWORK);
+
+function newAnnouncer() {
+  const clock = new VirtualClock();
+  const now = { status: 'idle' as NodeStatus, models: ['a:latest'] };
+  const beats: ReturnType<typeof openBeat>[] = [];
+  const profiles: ReturnType<typeof openProfile>[] = [];
+  const announcer = new Announcer(
+    { networkId, beatEveryMs: MESH.beatEveryMs },
+    {
+      signer: signerFromSeed(new Uint8Array(32).fill(3)),
+      clock,
+      random: () => 0.5,
+      describe: () => profileWith({ models: now.models }),
+      load: () => ({ status: now.status, queueDepth: 0, running: 0 }),
+      sendProfile: (bytes) => profiles.push(openProfile(networkId, bytes)),
+      sendBeat: (bytes) => beats.push(openBeat(networkId, bytes)),
+    },
+  );
+  return { clock, now, beats, profiles, announcer };
+}
+
+describe('the announcer', () => {
+  test('says who it is at the start, and beats every half minute', async () => {
+    const { clock, beats, profiles, announcer } = newAnnouncer();
+    announcer.start();
+    expect([profiles.length, beats.length]).toEqual([1, 1]);
+    await clock.advance(10 * MESH.beatEveryMs);
+    expect([profiles.length, beats.length]).toEqual([1, 11]);
+    const sequences = beats.map((beat) => beat.sequence);
+    expect(sequences).toEqual([...new Set(sequences)].toSorted((a, b) => a - b));
+    announcer.stop();
+    expect(beats.at(-1)?.status).toBe('leaving');
+    expect(clock.pending).toBe(0);
+  });
+
+  test('tells a change of status at once, and a flutter of it in steps', async () => {
+    const { clock, now, beats, announcer } = newAnnouncer();
+    announcer.start();
+    await clock.advance(MESH.statusEveryMs);
+    now.status = 'busy';
+    announcer.loadChanged();
+    await clock.advance(MESH.statusSettleMs);
+    expect(beats.at(-1)?.status).toBe('busy');
+    const before = beats.length;
+    for (let i = 0; i < 100; i++) {
+      now.status = i % 2 === 0 ? 'idle' : 'busy';
+      announcer.loadChanged();
+      await clock.advance(100);
+    }
+    now.status = 'idle';
+    announcer.loadChanged();
+    await clock.advance(MESH.statusEveryMs);
+    expect(beats.length - before).toBeLessThanOrEqual(10_000 / MESH.statusEveryMs + 1);
+    expect(beats.at(-1)?.status).toBe('idle');
+  });
+
+  test('sends a new profile when something in it changed, at most one a second', async () => {
+    const { clock, now, profiles, beats, announcer } = newAnnouncer();
+    announcer.start();
+    announcer.profileChanged();
+    await clock.advance(5_000);
+    expect(profiles).toHaveLength(1);
+    for (let i = 0; i < 10; i++) {
+      now.models = [`m${i}:latest`];
+      announcer.profileChanged();
+      await clock.advance(100);
+    }
+    await clock.advance(MESH.profileEveryMs);
+    expect(profiles.length).toBeLessThanOrEqual(3);
+    expect(profiles.at(-1)?.models[0]?.name).toBe('m9:latest');
+    expect(beats.at(-1)?.profileNumber).toBe(profiles.at(-1)?.number);
+  });
+
+  test('answers who asks with how it is now', () => {
+    const { now, beats, announcer } = newAnnouncer();
+    now.status = 'busy';
+    expect(openBeat(networkId, announcer.own().beat).status).toBe('busy');
+    expect(beats).toHaveLength(0);
+  });
+});

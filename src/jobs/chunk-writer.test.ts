@@ -1,0 +1,73 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { systemClock } from '../clock.ts';
+import { JOB } from '../limits.ts';
+import type { JobChunk } from '../protocol/job.ts';
+import { ChunkWriter } from './chunk-writer.ts';
+import { memoryChannel } from './memory-channel.ts';
+
+type Piece = Omit<JobChunk, 'seq'>;
+
+const piece: fc.Arbitrary<Piece> = fc.oneof(
+  fc.string().map((text): Piece => ({ type: 'chunk', tokens: 1, text })),
+  fc.string().map((thinking): Piece => ({ type: 'chunk', tokens: 1, thinking })),
+  fc.string().map((name): Piece => ({ type: 'chunk', tokens: 1, toolCalls: [{ name, arguments: '{}' }] })),
+);
+
+/** What a client would see, in its order: one entry for every run of the same kind. */
+function seen(pieces: readonly Piece[]): string[] {
+  const parts = pieces.flatMap(({ thinking, text, toolCalls }) => [
+    ...(thinking ? [['thinking', thinking] as const] : []),
+    ...(text ? [['text', text] as const] : []),
+    ...(toolCalls ?? []).map((call) => ['call', call.name] as const),
+  ]);
+  const merged: [string, string][] = [];
+  for (const [kind, value] of parts) {
+    const last = merged.at(-1);
+    if (last?.[0] === kind && kind !== 'call') last[1] += value;
+    else merged.push([kind, value]);
+  }
+  return merged.map(([kind, value]) => `${kind}:${value}`);
+}
+
+describe('the chunk writer', () => {
+  test('loses nothing, keeps the order and counts without gaps, however slowly it is read', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(piece, { maxLength: 120 }), fc.nat(30), async (pieces, readFirst) => {
+        const { requester, provider } = memoryChannel(systemClock);
+        const writer = new ChunkWriter(provider);
+        const got: JobChunk[] = [];
+        const read = async () => {
+          const message = await requester.receive();
+          if (message?.type === 'chunk') got.push(message);
+          return message;
+        };
+        for (const [i, next] of pieces.entries()) {
+          const wait = writer.push(next);
+          if (i < readFirst || wait !== undefined) await read();
+        }
+        const finished = writer.finish().then(() => provider.close());
+        while ((await read()) !== undefined);
+        await finished;
+        expect(seen(got)).toEqual(seen(pieces));
+        expect(got.map((chunk) => chunk.seq)).toEqual(got.map((_, i) => i));
+        expect(got.reduce((sum, chunk) => sum + chunk.tokens, 0)).toBe(pieces.length);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test('merges while nobody reads, and holds the engine back past its bound', async () => {
+    const { requester, provider } = memoryChannel(systemClock);
+    const writer = new ChunkWriter(provider);
+    const text = 'x'.repeat(1000);
+    let pushed = 0;
+    while (writer.push({ type: 'chunk', tokens: 1, text }) === undefined) pushed++;
+    expect(pushed).toBeLessThan(JOB.memoryChannelMessages + JOB.maxChunkBytes / 1000 + 1);
+    let frames = 0;
+    const finished = writer.finish().then(() => provider.close());
+    while ((await requester.receive()) !== undefined) frames++;
+    await finished;
+    expect(frames).toBe(JOB.memoryChannelMessages + 1);
+  });
+});

@@ -1,0 +1,93 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { JobRecord } from '../jobs/record.ts';
+import { JOB } from '../limits.ts';
+import { silentLogger } from '../telemetry/logger.ts';
+import { type Database, openDatabase } from './database.ts';
+import { LevelJobHistory } from './job-history.ts';
+
+let folder: string;
+let database: Database;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gogrid-history-'));
+  database = await openDatabase(join(folder, 'data'));
+});
+
+afterEach(async () => {
+  await database.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function record(n: number, changes: Partial<JobRecord> = {}): JobRecord {
+  return {
+    id: `job-${n}`,
+    kind: 'chat',
+    direction: 'out',
+    state: 'completed',
+    lane: 'paid',
+    model: 'tiny:latest',
+    requester: 'me',
+    provider: 'peer',
+    attempts: [],
+    reason: null,
+    tokensIn: 1,
+    tokensOut: 2,
+    usageEstimated: false,
+    costMicrocredits: '0',
+    createdAt: 1_000 + n,
+    firstTokenAt: null,
+    endedAt: 2_000,
+    tokensPerSecond: null,
+    ...changes,
+  };
+}
+
+function reopened(): Promise<LevelJobHistory> {
+  return LevelJobHistory.open(database, silentLogger, 5_000);
+}
+
+describe('job history', () => {
+  test('outlives a restart, newest first', async () => {
+    const history = await reopened();
+    for (let n = 0; n < 5; n++) history.put(record(n));
+    await history.flushed();
+    const { jobs, total } = await (await reopened()).list(3);
+    expect(total).toBe(5);
+    expect(jobs.map((job) => job.id)).toEqual(['job-4', 'job-3', 'job-2']);
+  });
+
+  test('ends what a crash interrupted', async () => {
+    const history = await reopened();
+    history.put(record(1, { state: 'running', endedAt: null }));
+    history.put(record(2, { state: 'running', endedAt: null }));
+    history.put(record(2));
+    await history.flushed();
+    const after = await reopened();
+    expect(await after.get('job-1')).toMatchObject({ state: 'failed', reason: 'interrupted', endedAt: 5_000 });
+    expect(await after.get('job-2')).toMatchObject({ state: 'completed' });
+    expect((await after.list(10)).total).toBe(2);
+  });
+
+  test("a peer's job with the id of ours does not hide it", async () => {
+    const history = await reopened();
+    history.put(record(1));
+    history.put(record(1, { direction: 'in', requester: 'mallory', createdAt: 9_000, model: 'other:latest' }));
+    expect(await history.get('job-1')).toMatchObject({ direction: 'out' });
+    expect(await (await reopened()).get('job-1')).toMatchObject({ direction: 'out' });
+  });
+
+  test('keeps a bounded number', async () => {
+    const history = await reopened();
+    for (let n = 0; n < JOB.maxHistory + 10; n++) history.put(record(n));
+    const { total } = await history.list(1);
+    expect(total).toBe(JOB.maxHistory);
+    expect(await history.get('job-3')).toBeUndefined();
+  });
+
+  test('a second process is told who is in the way', async () => {
+    await expect(openDatabase(join(folder, 'data'))).rejects.toMatchObject({ code: 'home_in_use' });
+  });
+});
