@@ -51,7 +51,11 @@ export const API = {
   portProbeMs: 500,
   /** With port 0 the port that 127.0.0.1 got may be taken on [::1]. */
   maxPortTries: 10,
-  /** Lines a follower of the log may be behind before lines are left out. */
+  /** Time in which an answer that the node has to end tells its client so. */
+  lastWordsMs: 1_000,
+  /** 128 bits in hex: nobody finds it by trying. */
+  minKeyChars: 32,
+  /** A follower of the log may be this far behind before lines are left out. */
   maxLogBacklogBytes: 1 * MIB,
 } as const;
 
@@ -184,6 +188,27 @@ export const ENGINE = {
   maxModels: 512,
   /** Model descriptions (`/api/show`) asked for at once while the list is read. */
   describeAtOnce: 4,
+  /** Error texts of a daemon are passed on up to here; they name files and numbers, not conversations. */
+  maxErrorChars: 300,
+  /** Most bytes of an answer read ahead of a consumer that is slow, and so of what one chunk is merged from. */
+  readAheadBytes: 32 * KIB,
+  /** How often a running call looks whether its daemon has gone silent. */
+  stallCheckMs: 1_000,
+  /** In place of `JOB.engineStallMs` with tools: Ollama holds a tool call back until it is whole, so it is silent meanwhile. */
+  toolStallMs: 300_000,
+  /** The end of an answer follows its last line at once; a connection on which it does not is not used again. */
+  drainMs: 1_000,
+  /** Idle connections kept for the next call; a machine runs few jobs at once. */
+  maxFreeSockets: 4,
+  /** A refresh that fails without a refused connection is tried so often before the daemon counts as gone. */
+  maxRefreshFailures: 2,
+  /** After a job and before its model is asked whether it can continue: a job that waits goes first. */
+  probeAfterMs: 250,
+  /** A model that is never idle is asked all the same: a daemon answers it beside a running job, without a token. */
+  probePatienceMs: 10_000,
+  probeTimeoutMs: 10_000,
+  /** A full queue empties at the pace of whole answers. */
+  overloadedRetrySecs: 5,
 } as const;
 
 /** Files of the home folder and the command line. */
@@ -211,8 +236,11 @@ export const CLI = {
   maxLineBytes: 8 * MIB,
   /** As the API's body. */
   maxPromptBytes: 64 * MIB,
-  /** Beyond the grace of `node.shutdown_grace_secs`: what a clean stop needs to close files and sockets. */
-  stopSlackMs: 1_000,
+  /** Even with a grace of 0 a clean stop needs this to close files and sockets. */
+  minStopMs: 1_000,
+  /** The banner waits so long for the engine's first answer; Ollama gives it in milliseconds when it runs. */
+  engineWaitMs: 1_500,
+  engineLookMs: 25,
   /** Narrower than this a table is not worth drawing. */
   minColumns: 40,
   /** Where there is no terminal to ask. */

@@ -195,7 +195,7 @@ export class Provider {
     } else {
       run.channel.send({ type: 'reject', code, message });
     }
-    if (code === 'internal') this.#deps.log.error({ err: error, job: run.request.job }, 'a job broke on a defect');
+    if (code === 'internal') this.#deps.log.error({ error, job: run.request.job }, 'a job broke on a defect');
     else this.#deps.log.debug({ code, job: run.request.job }, 'a job ended early');
   }
 

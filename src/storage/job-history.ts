@@ -108,7 +108,7 @@ export class LevelJobHistory implements JobHistory {
       await this.#database.batch(changes);
     } catch (err) {
       // A full disk must not stop inference; the jobs are still listed while they are recent.
-      this.#log.error({ err, changes: changes.length }, 'job history could not be written');
+      this.#log.error({ error: err, changes: changes.length }, 'job history could not be written');
     }
     this.#writing = this.#changes.length > 0 ? this.#writeSoon() : undefined;
   }

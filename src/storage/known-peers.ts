@@ -25,6 +25,6 @@ export class LevelKnownPeers {
   /** Replaces the list; in the background. */
   save(addresses: readonly string[]): void {
     const text = JSON.stringify(addresses.slice(0, MESH.maxKnownPeers));
-    this.#database.put(KEY, text).catch((err) => this.#log.warn({ err }, 'known peers could not be written'));
+    this.#database.put(KEY, text).catch((err) => this.#log.warn({ error: err }, 'known peers could not be written'));
   }
 }

@@ -1,0 +1,97 @@
+/** One client with one warm connection, and what it measures. */
+
+import { Agent, request } from 'node:http';
+
+const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+
+export interface Timing {
+  /** Milliseconds from sending the request to the first byte of the answer's body. */
+  readonly firstMs: number;
+  readonly totalMs: number;
+}
+
+/**
+ * Sends a streaming chat and reads it to its end.
+ * @param how the engine's orders, such as `chunks=64 gap=5`
+ * @throws Error when the answer is not 200, or does not end as an answer does
+ */
+export function ask(url: string, how: string): Promise<Timing> {
+  const body = JSON.stringify({ model: 'bench', messages: [{ role: 'user', content: how }], stream: true });
+  const { promise, resolve, reject } = Promise.withResolvers<Timing>();
+  const startedAt = performance.now();
+  const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+  const sent = request(`${url}/api/chat`, { agent, method: 'POST', headers }, (answer) => {
+    let firstMs: number | undefined;
+    let tail = '';
+    answer.on('data', (chunk: Buffer) => {
+      firstMs ??= performance.now() - startedAt;
+      tail = chunk.subarray(-400).toString('latin1');
+    });
+    answer.on('end', () => {
+      const whole = answer.statusCode === 200 && tail.includes('"done":true');
+      if (!whole || firstMs === undefined) reject(new Error(`${url} answered ${answer.statusCode}: ${tail}`));
+      else resolve({ firstMs, totalMs: performance.now() - startedAt });
+    });
+  });
+  sent.on('error', reject);
+  sent.end(body);
+  return promise;
+}
+
+/** The value below which that share of the sorted values lies. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+export interface Target {
+  readonly name: string;
+  readonly url: string;
+  /** Process whose CPU time counts; undefined where it does not. */
+  readonly pid: number | undefined;
+}
+
+export interface Comparison {
+  readonly target: string;
+  readonly firstP50Ms: number;
+  readonly firstP99Ms: number;
+  readonly totalP50Ms: number;
+  readonly cpuMsPerRequest: number | null;
+}
+
+/**
+ * Asks all targets in turn, round after round, so that whatever else the machine does falls on all alike.
+ * @param cpuOf reads the CPU time of a process, milliseconds
+ */
+export async function compare(
+  targets: readonly Target[],
+  how: string,
+  rounds: { count: number; warmUp: number },
+  cpuOf: (pid: number) => number,
+): Promise<Comparison[]> {
+  const timings = new Map<string, Timing[]>(targets.map(({ name }) => [name, []]));
+  const cpu = new Map<string, number>(targets.map(({ name }) => [name, 0]));
+  for (let round = 0; round < rounds.warmUp + rounds.count; round++) {
+    for (const { name, url, pid } of targets) {
+      const before = pid === undefined ? 0 : cpuOf(pid);
+      const timing = await ask(url, how);
+      if (round < rounds.warmUp) continue;
+      timings.get(name)?.push(timing);
+      if (pid !== undefined) cpu.set(name, (cpu.get(name) ?? 0) + cpuOf(pid) - before);
+    }
+  }
+  return targets.map(({ name, pid }) => {
+    const all = timings.get(name) ?? [];
+    const first = all.map(({ firstMs }) => firstMs);
+    return {
+      target: name,
+      firstP50Ms: quantile(first, 0.5),
+      firstP99Ms: quantile(first, 0.99),
+      totalP50Ms: quantile(
+        all.map(({ totalMs }) => totalMs),
+        0.5,
+      ),
+      cpuMsPerRequest: pid === undefined ? null : (cpu.get(name) ?? 0) / all.length,
+    };
+  });
+}
