@@ -86,7 +86,10 @@ export class Provider {
   /** Resolves when no job of anybody is left here, or `signal` aborts; then what is left is cut off. */
   async finish(signal: AbortSignal): Promise<void> {
     const settled = Promise.allSettled([...this.#runs.values()].map((run) => run.ended));
-    const timeUp = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+    const timeUp = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener('abort', () => resolve(), { once: true });
+    });
     await Promise.race([settled, timeUp]);
     const reason = new GoGridError({ code: 'shutting_down', message: 'the provider is shutting down' });
     for (const run of this.#runs.values()) run.stop(reason);
