@@ -25,7 +25,7 @@ export function ask(url: string, how: string): Promise<Timing> {
     let tail = '';
     answer.on('data', (chunk: Buffer) => {
       firstMs ??= performance.now() - startedAt;
-      tail = chunk.subarray(-400).toString('latin1');
+      tail = (tail + chunk.toString('latin1')).slice(-4_000);
     });
     answer.on('end', () => {
       const whole = answer.statusCode === 200 && tail.includes('"done":true');

@@ -29,10 +29,11 @@ export class OpenJob {
   tokensOut = 0;
   usageEstimated = false;
   tokensPerSecond: number | null = null;
+  /** What to do when somebody cancels the job by its id; set by the flow that runs it. */
+  onCancel: (reason: GoGridError) => void = () => {};
   readonly #clock: Clock;
   readonly #changed: (job: OpenJob) => void;
   readonly #attempts: Attempt[] = [];
-  readonly #cancelled = new AbortController();
   #state: JobState = 'placing';
   #provider: NodeId | null = null;
   #reason: string | null = null;
@@ -58,13 +59,8 @@ export class OpenJob {
     return this.#attempts;
   }
 
-  /** Aborts when somebody cancels the job by its id. */
-  get signal(): AbortSignal {
-    return this.#cancelled.signal;
-  }
-
   cancel(): void {
-    this.#cancelled.abort(new GoGridError({ code: 'cancelled', message: 'the job was cancelled' }));
+    this.onCancel(new GoGridError({ code: 'cancelled', message: 'the job was cancelled' }));
   }
 
   to(state: JobState): void {

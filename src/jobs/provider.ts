@@ -229,7 +229,7 @@ export class Provider {
       model: request.model,
       requester: from,
     });
-    record.signal.addEventListener('abort', () => run.stop(toGoGridError(record.signal.reason)), { once: true });
+    record.onCancel = (reason) => run.stop(reason);
     record.tokensOut = request.resume?.tokens ?? 0;
     record.attemptStarts(this.#options.self);
     record.to('running');
@@ -282,6 +282,7 @@ class Run {
   readonly #end = Promise.withResolvers<void>();
   readonly #life: Timer;
   readonly #limits: Timer[] = [];
+  #finished = false;
 
   constructor(from: NodeId, request: JobRequest, channel: ProviderChannel, clock: Clock) {
     this.from = from;
@@ -306,11 +307,12 @@ class Run {
 
   /** Stops the run after `ms` milliseconds, unless something else does so earlier. */
   limit(ms: number): void {
-    const timeUp = new GoGridError({ code: 'deadline_exceeded', message: 'the job ran out of time' });
-    this.#limits.push(this.#clock.after(ms, () => this.stop(timeUp)));
+    const timeUp = () => this.stop(new GoGridError({ code: 'deadline_exceeded', message: 'the job ran out of time' }));
+    this.#limits.push(this.#clock.after(ms, timeUp));
   }
 
   finish(): void {
+    this.#finished = true;
     this.#life.cancel();
     for (const limit of this.#limits) limit.cancel();
     this.channel.close();
@@ -319,9 +321,8 @@ class Run {
 
   /** A requester says nothing but `cancel`; that, its silence for ever, or a broken stream all mean: stop. */
   async #listen(): Promise<void> {
-    const gone = new GoGridError({ code: 'cancelled', message: 'the requester is gone' });
     await this.channel.receive().catch(() => undefined);
-    this.stop(gone);
+    if (!this.#finished) this.stop(new GoGridError({ code: 'cancelled', message: 'the requester is gone' }));
   }
 }
 

@@ -327,12 +327,13 @@ class Ask {
     this.#clock = clock;
     const totalMs = Math.min(spec.deadlineMs ?? Number.POSITIVE_INFINITY, JOB.maxTotalSecs * 1000);
     this.#endsAt = clock.elapsed() + totalMs;
-    const late = new GoGridError({ code: 'deadline_exceeded', message: `no complete answer within ${totalMs} ms` });
-    this.#timer = clock.after(totalMs, () => this.#stop(late));
+    this.#timer = clock.after(totalMs, () =>
+      this.#stop(new GoGridError({ code: 'deadline_exceeded', message: `no complete answer within ${totalMs} ms` })),
+    );
     this.#onClientGone = () => this.#stop(new GoGridError({ code: 'cancelled', message: 'the client hung up' }));
     if (client.aborted) this.#onClientGone();
     else client.addEventListener('abort', this.#onClientGone, { once: true });
-    job.signal.addEventListener('abort', () => this.#stop(toGoGridError(job.signal.reason)), { once: true });
+    job.onCancel = (reason) => this.#stop(reason);
   }
 
   /** Aborts when nobody wants the answer any more. */

@@ -62,7 +62,10 @@ describe('job history', () => {
   test('ends what a crash interrupted', async () => {
     const history = await reopened();
     history.put(record(1, { state: 'running', endedAt: null }));
-    history.put(record(2, { state: 'running', endedAt: null }));
+    for (const state of ['placing', 'running'] as const) {
+      history.put(record(2, { state, endedAt: null }));
+      await history.flushed();
+    }
     history.put(record(2));
     await history.flushed();
     const after = await reopened();

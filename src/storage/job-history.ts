@@ -17,7 +17,7 @@ const OPEN = 'open/';
 /** Everything under a prefix: `0` is the character behind `/`. */
 const under = (prefix: string) => ({ gte: prefix, lt: `${prefix.slice(0, -1)}0` });
 
-type Change = { type: 'put'; key: string; value: string } | { type: 'del'; key: string };
+type Change = { type: 'put'; key: string; value: JobRecord | undefined } | { type: 'del'; key: string };
 
 export class LevelJobHistory implements JobHistory {
   readonly #database: Database;
@@ -25,7 +25,10 @@ export class LevelJobHistory implements JobHistory {
   /** Every key, oldest first, so that counting, finding and dropping need no walk over the disk. */
   readonly #keys = new Set<string>();
   readonly #keyOf = new Map<string, string>();
-  #changes: Change[] = [];
+  /** By key, so that a job that begins and ends within one gathering is written once. */
+  readonly #changes = new Map<string, Change>();
+  readonly #marksOnDisk = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
 
   private constructor(database: Database, log: Logger) {
@@ -38,8 +41,9 @@ export class LevelJobHistory implements JobHistory {
     const history = new LevelJobHistory(database, log);
     for await (const key of database.keys(under(JOBS))) history.#index(key);
     for await (const mark of database.keys(under(OPEN))) {
+      history.#marksOnDisk.add(mark);
       const record = await history.#read(mark.replace(OPEN, JOBS));
-      if (record === undefined) history.#write({ type: 'del', key: mark });
+      if (record === undefined) history.#unmark(mark);
       else history.put({ ...record, state: 'failed', reason: 'interrupted', endedAt: now });
     }
     return history;
@@ -49,8 +53,9 @@ export class LevelJobHistory implements JobHistory {
     const key = keyOf(record);
     const mark = key.replace(JOBS, OPEN);
     this.#index(key);
-    this.#write({ type: 'put', key, value: JSON.stringify(record) });
-    this.#write(isFinished(record.state) ? { type: 'del', key: mark } : { type: 'put', key: mark, value: '' });
+    this.#write({ type: 'put', key, value: record });
+    if (isFinished(record.state)) this.#unmark(mark);
+    else if (!this.#marksOnDisk.has(mark)) this.#write({ type: 'put', key: mark, value: undefined });
     if (this.#keys.size > JOB.maxHistory) this.#dropOldest();
   }
 
@@ -70,7 +75,12 @@ export class LevelJobHistory implements JobHistory {
 
   /** Resolves when everything put so far is with the operating system. */
   async flushed(): Promise<void> {
-    while (this.#writing !== undefined) await this.#writing;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writing;
+    if (this.#changes.size === 0) return;
+    this.#writing = this.#writeAll();
+    await this.#writing;
   }
 
   async #read(key: string): Promise<JobRecord | undefined> {
@@ -94,23 +104,30 @@ export class LevelJobHistory implements JobHistory {
     }
   }
 
-  /** Changes gather until the turn of the event loop ends, so that no answer waits for the disk. */
-  #write(change: Change): void {
-    this.#changes.push(change);
-    this.#writing ??= this.#writeSoon();
+  #unmark(mark: string): void {
+    this.#changes.delete(mark);
+    if (this.#marksOnDisk.delete(mark)) this.#write({ type: 'del', key: mark });
   }
 
-  async #writeSoon(): Promise<void> {
-    await new Promise(setImmediate);
-    const changes = this.#changes;
-    this.#changes = [];
+  #write(change: Change): void {
+    this.#changes.set(change.key, change);
+    this.#timer ??= setTimeout(() => void this.flushed(), JOB.historyGatherMs).unref();
+  }
+
+  async #writeAll(): Promise<void> {
+    const changes = [...this.#changes.values()];
+    this.#changes.clear();
     try {
-      await this.#database.batch(changes);
-    } catch (err) {
+      await this.#database.batch(
+        changes.map((change) =>
+          change.type === 'put' ? { ...change, value: JSON.stringify(change.value ?? null) } : change,
+        ),
+      );
+      for (const { type, key } of changes) if (type === 'put' && key.startsWith(OPEN)) this.#marksOnDisk.add(key);
+    } catch (error) {
       // A full disk must not stop inference; the jobs are still listed while they are recent.
-      this.#log.error({ error: err, changes: changes.length }, 'job history could not be written');
+      this.#log.error({ error, changes: changes.length }, 'job history could not be written');
     }
-    this.#writing = this.#changes.length > 0 ? this.#writeSoon() : undefined;
   }
 }
 
