@@ -1,4 +1,19 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+
+/** Scenarios with real processes; each has the machine to itself, so they come one by one and after the unit tests. */
+function realProcesses(name: string, include: string): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    test: {
+      name,
+      include: [include],
+      globalSetup: 'e2e/harness/setup.ts',
+      maxWorkers: 1,
+      fileParallelism: false,
+      sequence: { groupOrder: 1 },
+    },
+  };
+}
 
 export default defineConfig({
   test: {
@@ -13,23 +28,14 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'scripts/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/engine/**/*.test.ts', 'e2e/harness/**/*.test.ts'],
           // A unit test that waits longer than this waits for something that does not come.
           testTimeout: 10_000,
           hookTimeout: 10_000,
         },
       },
-      {
-        extends: true,
-        test: {
-          name: 'e2e',
-          include: ['e2e/**/*.test.ts'],
-          // Real processes start, find each other and load models; each scenario has the machine to itself.
-          fileParallelism: false,
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
-        },
-      },
+      realProcesses('smoke', 'e2e/scenarios/smoke.test.ts'),
+      realProcesses('e2e', 'e2e/scenarios/**/*.test.ts'),
     ],
   },
 });

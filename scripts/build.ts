@@ -17,16 +17,17 @@ const requireForCommonJs =
   'const require = createRequireOfBundle(import.meta.url);';
 
 /**
- * Builds `dist/` of the checkout at `root`, from nothing.
+ * Builds the checkout at `root` from nothing.
+ * @param folder where to, relative to `root`: `dist/`, or one of its own for a test run that a build must not disturb
  * @returns one line that says what was built and how large it is.
  */
-export async function buildProgram(root: string): Promise<string> {
+export async function buildProgram(root: string, folder = 'dist'): Promise<string> {
   const manifest = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8')) as Manifest;
-  await rm(path.join(root, 'dist'), { recursive: true, force: true });
+  await rm(path.join(root, folder), { recursive: true, force: true });
   const result = await build({
     absWorkingDir: root,
     entryPoints: { gogrid: 'src/launcher.ts' },
-    outdir: 'dist',
+    outdir: folder,
     // Splitting keeps the launcher apart from the program, and gives every dynamic import a file that only its user loads.
     splitting: true,
     chunkNames: 'chunks/[name]-[hash]',
@@ -47,9 +48,9 @@ export async function buildProgram(root: string): Promise<string> {
     metafile: true,
     logLevel: 'warning',
   });
-  await chmod(path.join(root, 'dist', 'gogrid.js'), 0o755);
+  await chmod(path.join(root, folder, 'gogrid.js'), 0o755);
 
   const scripts = Object.entries(result.metafile.outputs).filter(([file]) => file.endsWith('.js'));
   const bytes = scripts.reduce((sum, [, output]) => sum + output.bytes, 0);
-  return `dist/gogrid.js: ${(bytes / 1024).toFixed(0)} KiB in ${scripts.length} files`;
+  return `${folder}/gogrid.js: ${(bytes / 1024).toFixed(0)} KiB in ${scripts.length} files`;
 }

@@ -44,7 +44,7 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   // The home folder is found before there is a node: commands that need none read it too.
   main: ['cli', 'node', 'storage', 'version', ...BASE],
   launcher: ['main'],
-  testing: [...adapters, 'node', 'contract', 'version', ...BELOW_ADAPTERS],
+  testing: [...adapters, 'node', 'cli', 'contract', 'version', ...BELOW_ADAPTERS],
 };
 
 /** Node modules without I/O, clock or randomness, which domain code may use. */

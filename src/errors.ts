@@ -23,6 +23,7 @@ export const ERRORS = {
   prompt_too_long: kind(400, 1),
   payload_too_large: kind(413, 1),
   headers_too_large: kind(431, 1),
+  request_timeout: kind(408, 1, true),
 
   // Who may ask.
   unauthorized: kind(401, 1),

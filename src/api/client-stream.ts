@@ -1,0 +1,126 @@
+/**
+ * A streamed answer on its way to one client. One write a chunk, the headers together with the first; a client that reads
+ * slowly holds the job back, one that stops reading loses it, and one that waits gets signs of life.
+ */
+
+import type { OutgoingHttpHeaders } from 'node:http';
+import type { Clock, Timer } from '../clock.ts';
+import type { GoGridError } from '../errors.ts';
+import { API } from '../limits.ts';
+import type { ErrorAnswer } from './dialect.ts';
+import type { Exchange } from './exchange.ts';
+
+/** What a surface's stream looks like where no answer is in it. */
+export interface StreamFrame {
+  readonly contentType: string;
+  /** A sign of life that clients read over. */
+  keepAlive(): string;
+  /** The error in the middle of a stream. */
+  error(error: GoGridError): string;
+  /** The error instead of the stream. */
+  errorAnswer(error: GoGridError): ErrorAnswer;
+  /** Whether only a cut connection tells clients that the answer is not complete. */
+  readonly cutAfterError: boolean;
+}
+
+export class ClientStream {
+  /** Sent with the first byte. */
+  readonly headers: OutgoingHttpHeaders = {};
+  readonly #exchange: Exchange;
+  readonly #frame: StreamFrame;
+  readonly #clock: Clock;
+  #timer: Timer;
+  #writtenAt: number;
+  #full = false;
+
+  constructor(exchange: Exchange, frame: StreamFrame, clock: Clock) {
+    this.#exchange = exchange;
+    this.#frame = frame;
+    this.#clock = clock;
+    this.#writtenAt = clock.elapsed();
+    this.#timer = clock.after(API.headersWithinMs, () => this.#tick());
+  }
+
+  /** Writes text of the stream. While `full` after it, wait for `drained`. */
+  write(text: string): void {
+    if (this.#exchange.gone) return;
+    const { response } = this.#exchange;
+    if (!response.headersSent) this.#begin();
+    this.#writtenAt = this.#clock.elapsed();
+    this.#full = !response.write(text);
+  }
+
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** Resolves when the client has read enough for more, or is gone. */
+  drained(): Promise<void> {
+    const { response } = this.#exchange;
+    if (!response.writableNeedDrain || this.#exchange.gone) return Promise.resolve();
+    return new Promise((resolve) => {
+      const stalled = this.#clock.after(API.stalledClientMs, () => response.destroy());
+      const done = () => {
+        stalled.cancel();
+        response.off('drain', done);
+        response.off('close', done);
+        this.#full = false;
+        resolve();
+      };
+      response.once('drain', done);
+      response.once('close', done);
+    });
+  }
+
+  /** Ends the stream in order, with its last text. */
+  end(text: string): void {
+    this.release();
+    if (this.#exchange.gone) return;
+    if (!this.#exchange.response.headersSent) this.#begin();
+    this.#exchange.response.end(text);
+  }
+
+  /** Ends the stream so that no client takes it for complete. */
+  fail(error: GoGridError): void {
+    this.release();
+    const { response, gone } = this.#exchange;
+    if (gone) return;
+    if (!response.headersSent) {
+      const answer = this.#frame.errorAnswer(error);
+      response.writeHead(answer.status, { ...answer.headers, ...this.headers });
+      response.end(answer.body);
+      return;
+    }
+    const text = this.#frame.error(error);
+    if (!this.#frame.cutAfterError) {
+      response.end(text);
+      return;
+    }
+    const cut = () => response.destroy();
+    response.write(text, () => this.#clock.after(API.errorLinePauseMs, cut));
+    // For a client that does not even read the error.
+    this.#clock.after(API.stalledClientMs, cut);
+  }
+
+  /** No more comes of it, whatever happened. */
+  release(): void {
+    this.#timer.cancel();
+  }
+
+  #begin(): void {
+    this.#exchange.response.writeHead(200, {
+      'content-type': this.#frame.contentType,
+      'cache-control': 'no-cache',
+      ...this.headers,
+    });
+  }
+
+  /** One timer a stream: it looks how long nothing was written and sleeps for the rest. */
+  #tick(): void {
+    if (this.#exchange.gone) return;
+    const quietMs = this.#clock.elapsed() - this.#writtenAt;
+    const due = quietMs >= API.keepAliveEveryMs;
+    if (due && !this.#full) this.write(this.#frame.keepAlive());
+    this.#timer = this.#clock.after(due ? API.keepAliveEveryMs : API.keepAliveEveryMs - quietMs, () => this.#tick());
+  }
+}

@@ -1,0 +1,85 @@
+/** One answer to one client: whether the client is still there, and the way to end every answer when the node stops. */
+
+import type { ServerResponse } from 'node:http';
+import type { Clock } from '../clock.ts';
+import type { GoGridError } from '../errors.ts';
+
+/** An `endless` one only the client ends, and no stop waits for it. */
+export type ExchangeKind = 'answer' | 'endless';
+
+/** Every answer that is being given now. */
+export class Exchanges {
+  readonly #open = new Set<Exchange>();
+  #onEmpty: (() => void) | undefined;
+
+  open(response: ServerResponse, kind: ExchangeKind = 'answer'): Exchange {
+    const exchange = new Exchange(response, kind);
+    this.#open.add(exchange);
+    response.once('close', () => {
+      this.#open.delete(exchange);
+      // After a complete answer nobody listens, and an abort is not free.
+      if (!response.writableFinished) exchange.hangUp();
+      if (this.#open.size === 0) this.#onEmpty?.();
+    });
+    return exchange;
+  }
+
+  /** Ends every answer with `error`, which its client gets to read; only those of one kind when it is given. */
+  endAll(error: GoGridError, kind?: ExchangeKind): void {
+    for (const exchange of [...this.#open]) {
+      if (kind === undefined || exchange.kind === kind) exchange.end(error);
+    }
+  }
+
+  /** Resolves when no answer is left, or after `ms` milliseconds. */
+  empty(clock: Clock, ms: number): Promise<void> {
+    if (this.#open.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = clock.after(ms, () => resolve());
+      this.#onEmpty = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+export class Exchange {
+  readonly response: ServerResponse;
+  readonly kind: ExchangeKind;
+  readonly #abort = new AbortController();
+  #gone = false;
+  #endedBy: GoGridError | undefined;
+
+  constructor(response: ServerResponse, kind: ExchangeKind) {
+    this.response = response;
+    this.kind = kind;
+    if (response.destroyed) this.hangUp();
+  }
+
+  /** Aborts at once when the client hangs up, or the node ends the answer. */
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** Nobody is left to read. */
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Why the node ended it, when it did. */
+  get endedBy(): GoGridError | undefined {
+    return this.#endedBy;
+  }
+
+  end(error: GoGridError): void {
+    this.#endedBy ??= error;
+    this.#abort.abort();
+  }
+
+  /** The connection is closed before the answer was complete. */
+  hangUp(): void {
+    this.#gone = true;
+    this.#abort.abort();
+  }
+}

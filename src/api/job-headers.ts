@@ -1,0 +1,41 @@
+/** What GoGrid says of a job beside the answer itself: who ran it, over which way, in how many attempts, at what cost. */
+
+import type { JobOutput } from '../jobs/output.ts';
+
+type Placed = Extract<JobOutput, { type: 'placed' }>;
+type Done = Extract<JobOutput, { type: 'done' }>;
+
+/** Known at the first byte. */
+export function jobHeaders({ job, provider, route }: Placed): Record<string, string> {
+  return { 'x-gogrid-job': job, 'x-gogrid-provider': provider, 'x-gogrid-route': route };
+}
+
+/** Known at the end: headers of an answer that is not streamed. */
+export function totalHeaders({ job, usage }: Done): Record<string, string> {
+  return {
+    'x-gogrid-attempts': String(job.attempts.length),
+    'x-gogrid-cost-microcredits': job.costMicrocredits,
+    'x-gogrid-usage-estimated': String(usage.estimated),
+  };
+}
+
+/** The field `x_gogrid` beside the usage. */
+export interface JobSummary {
+  readonly job: string;
+  readonly provider: string | null;
+  readonly route: string | null;
+  readonly attempts: Done['job']['attempts'];
+  readonly cost_microcredits: string;
+  readonly usage_estimated: boolean;
+}
+
+export function jobSummary(placed: Placed | undefined, { job, usage }: Done): JobSummary {
+  return {
+    job: job.id,
+    provider: placed?.provider ?? job.provider,
+    route: placed?.route ?? null,
+    attempts: job.attempts,
+    cost_microcredits: job.costMicrocredits,
+    usage_estimated: usage.estimated,
+  };
+}

@@ -1,0 +1,35 @@
+/** What the route files share. */
+
+import type { Clock } from '../clock.ts';
+import type { RunJob } from '../jobs/output.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Exchanges } from './exchange.ts';
+import type { Access } from './guard.ts';
+import type { Catalogue } from './ports.ts';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+}
+
+/** Route options that say who may call it; a route without them needs the key. */
+export interface RouteAccess {
+  readonly config: { readonly access: Access };
+}
+
+export interface SurfaceDeps {
+  readonly runJob: RunJob;
+  readonly catalogue: Catalogue;
+  readonly clock: Clock;
+  readonly exchanges: Exchanges;
+  readonly log: Logger;
+  /** For the routes of the inference surface. */
+  readonly inference: RouteAccess;
+}
+
+/** For what anybody may ask, without a key even where the inference surface needs one. */
+export const OPEN: RouteAccess = { config: { access: 'open' } };
+
+/** For the OpenAI and Ollama endpoints. */
+export const INFERENCE: RouteAccess = { config: { access: 'inference' } };

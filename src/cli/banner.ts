@@ -1,0 +1,87 @@
+/** What a person reads when a node has started: where it answers, what it can do, and one thing to try. */
+
+import { type Paint, printable, shortId } from './text.ts';
+
+export interface BannerFacts {
+  readonly version: string;
+  /** Such as `http://127.0.0.1:4301`. */
+  readonly api: string;
+  readonly peerId: string;
+  readonly addresses: readonly string[];
+  /** Names of the models that can be asked for. */
+  readonly models: readonly string[];
+  readonly engine: { readonly kind: string; readonly state: string; readonly hint?: string | undefined };
+  readonly ollamaUrl: string;
+  /** Whether the user chose that address. */
+  readonly ollamaConfigured: boolean;
+  /** How a shell gets the API key, when every request needs it. */
+  readonly keyCommand: string | undefined;
+  readonly notices: readonly string[];
+  /** To be put behind `gogrid` so that the same home is meant. */
+  readonly flags: string;
+}
+
+const SHOWN_MODELS = 4;
+
+export function renderBanner(facts: BannerFacts, paint: Paint): string {
+  const lines = [
+    '',
+    `${paint('bold', `GoGrid ${facts.version}`)} is ready ${paint('dim', `(${shortId(facts.peerId)})`)}`,
+    '',
+    field('API', paint('green', facts.api), paint),
+    field('OpenAI', `${facts.api}/v1  as base URL${facts.keyCommand === undefined ? ', any API key' : ''}`, paint),
+    field('Ollama', `OLLAMA_HOST=${new URL(facts.api).host}  for its clients`, paint),
+    ...modelLines(facts).map((line, index) => field(index === 0 ? 'Models' : '', line, paint)),
+    ...facts.notices.map((notice, index) =>
+      field(index === 0 ? 'Note' : '', paint('yellow', printable(notice)), paint),
+    ),
+    '',
+    ...tryLines(facts),
+    paint('dim', `Ctrl-C stops it. In another terminal: gogrid status${facts.flags}`),
+    '',
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function field(name: string, text: string, paint: Paint): string {
+  return `  ${paint('dim', name.padEnd(8))}${text}`;
+}
+
+function modelLines(facts: BannerFacts): string[] {
+  const { models, engine } = facts;
+  if (models.length > 0) {
+    const names = models.slice(0, SHOWN_MODELS).map(printable).join(', ');
+    const more = models.length - SHOWN_MODELS;
+    const lines = [more > 0 ? `${names} and ${more} more: gogrid models${facts.flags}` : names];
+    return engine.state === 'unreachable' ? [...lines, ...engineHelp(facts)] : lines;
+  }
+  if (engine.kind === 'none') return ['none here (engine.kind is none); those of other machines appear by themselves'];
+  if (engine.state === 'ready') return ['none yet. Get one with: ollama pull llama3.2'];
+  if (engine.state === 'starting') return [`not known yet: Ollama at ${facts.ollamaUrl} has not answered so far`];
+  return engineHelp(facts);
+}
+
+/** In plain words, for somebody who has never heard of Ollama. */
+function engineHelp(facts: BannerFacts): string[] {
+  const start = [`Ollama, which runs the models, does not answer at ${facts.ollamaUrl}.`];
+  if (facts.ollamaConfigured) {
+    return [...start, 'Is it running there, and is the address right? It is the setting engine.ollama_url.', LATER];
+  }
+  return [
+    ...start,
+    'Not installed?   https://ollama.com/download, then: ollama pull llama3.2',
+    'Not running?     ollama serve',
+    `Elsewhere?       gogrid config set engine.ollama_url http://HOST:11434${facts.flags}`,
+    LATER,
+  ];
+}
+
+const LATER = 'GoGrid notices by itself when it answers.';
+
+function tryLines(facts: BannerFacts): string[] {
+  const [model] = facts.models;
+  if (model === undefined) return [];
+  const key = facts.keyCommand === undefined ? '' : ` -H "Authorization: Bearer ${facts.keyCommand}"`;
+  const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Why is the sky blue?' }] });
+  return ['Try it:', `  curl ${facts.api}/v1/chat/completions${key} -d '${printable(body)}'`, ''];
+}

@@ -1,0 +1,138 @@
+/**
+ * Gossip: profiles and beats of the whole mesh. What comes in is judged in one fixed order, cheapest first: size, rate of
+ * the peer that sent it, directory, rate of its author. What passes is kept by the directory and passed on.
+ */
+
+import { type GossipSub, type Message, TopicValidatorResult } from '@libp2p/gossipsub';
+import type { Clock } from '../clock.ts';
+import { GoGridError } from '../errors.ts';
+import { MESH } from '../limits.ts';
+import { decode } from '../protocol/cbor.ts';
+import { type NodeId, nodeIdOf } from '../protocol/ids.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { plain } from './frames.ts';
+import type { Directory, Verdict } from './ports.ts';
+import type { NetworkNames } from './protocols.ts';
+import { Rates } from './rates.ts';
+
+export interface GossipDeps {
+  readonly directory: Directory;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly onViolation: (node: NodeId, error: GoGridError) => void;
+  /** A beat was taken from `from`, and the profile it names is not here. */
+  readonly onMissingProfile: (author: NodeId, profileNumber: number, from: NodeId) => void;
+}
+
+export class Gossip {
+  readonly #names: NetworkNames;
+  readonly #deps: GossipDeps;
+  readonly #senders: Rates<NodeId>;
+  readonly #authors: Rates<NodeId>;
+  #pubsub: GossipSub | undefined;
+  readonly #publishing = new Set<Promise<unknown>>();
+
+  constructor(names: NetworkNames, deps: GossipDeps) {
+    this.#names = names;
+    this.#deps = deps;
+    this.#senders = new Rates({ perSecond: MESH.maxGossipPerSecond, maxKeys: MESH.maxRates }, deps.clock);
+    this.#authors = new Rates({ perSecond: MESH.maxPerAuthorPerSecond, maxKeys: MESH.maxRates }, deps.clock);
+  }
+
+  /** Sets the checks; call it before the host starts, so that nothing comes in unchecked. */
+  attach(pubsub: GossipSub): void {
+    const { profileTopic, beatTopic } = this.#names;
+    const { directory } = this.#deps;
+    this.#check(pubsub, profileTopic, MESH.maxProfileBytes, (bytes) => directory.ingestProfile(bytes));
+    this.#check(pubsub, beatTopic, MESH.maxBeatBytes, (bytes, from) => this.#takeBeat(bytes, from));
+  }
+
+  /** @param pubsub a gossipsub that has started */
+  start(pubsub: GossipSub): void {
+    pubsub.subscribe(this.#names.profileTopic);
+    pubsub.subscribe(this.#names.beatTopic);
+    this.#pubsub = pubsub;
+  }
+
+  /** Resolves when what was published has been handed to the streams. */
+  async stop(): Promise<void> {
+    this.#pubsub = undefined;
+    await Promise.allSettled(this.#publishing);
+  }
+
+  publishProfile(bytes: Uint8Array): void {
+    this.#publish(this.#names.profileTopic, bytes);
+  }
+
+  publishBeat(bytes: Uint8Array): void {
+    this.#publish(this.#names.beatTopic, bytes);
+  }
+
+  #publish(topic: string, bytes: Uint8Array): void {
+    const sending = this.#pubsub
+      ?.publish(topic, bytes)
+      .catch((error: unknown) => this.#deps.log.debug({ error }, 'a message could not be published'));
+    if (sending === undefined) return;
+    this.#publishing.add(sending);
+    void sending.then(() => this.#publishing.delete(sending));
+  }
+
+  #check(
+    pubsub: GossipSub,
+    topic: string,
+    maxBytes: number,
+    ingest: (bytes: Uint8Array, from: NodeId) => Verdict,
+  ): void {
+    pubsub.topicValidators.set(
+      topic,
+      (peer, message) => RESULTS[this.#judge(peer.toString(), message, maxBytes, ingest)],
+    );
+  }
+
+  #judge(
+    from: NodeId,
+    { data }: Message,
+    maxBytes: number,
+    ingest: (bytes: Uint8Array, from: NodeId) => Verdict,
+  ): Verdict {
+    if (data.length > maxBytes) return this.#reject(from, `a message of ${data.length} bytes`);
+    if (!this.#senders.allows(from)) return 'ignore';
+    const verdict = ingest(plain(data), from);
+    if (verdict === 'reject') return this.#reject(from, 'a message that is malformed, forged, or of another mesh');
+    if (verdict === 'ignore') return verdict;
+    // Only now is it sure who the author is: judged earlier, anybody could use up another's rate.
+    return this.#authors.allows(authorOf(data).author) ? 'accept' : 'ignore';
+  }
+
+  #takeBeat(bytes: Uint8Array, from: NodeId): Verdict {
+    const { directory, onMissingProfile } = this.#deps;
+    const verdict = directory.ingestBeat(bytes, 0);
+    if (verdict !== 'accept') return verdict;
+    const { author, fields } = authorOf(bytes);
+    const profileNumber = fields[BEAT_PROFILE_NUMBER];
+    const known = directory.get(author)?.profile.number ?? -1;
+    if (typeof profileNumber === 'number' && known < profileNumber) onMissingProfile(author, profileNumber, from);
+    return verdict;
+  }
+
+  #reject(from: NodeId, message: string): Verdict {
+    this.#deps.onViolation(from, new GoGridError({ code: 'protocol_violation', message }));
+    return 'reject';
+  }
+}
+
+const RESULTS: Record<Verdict, TopicValidatorResult> = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+};
+
+/** Place of the profile number in a beat's fields (protocol/beat.ts). */
+const BEAT_PROFILE_NUMBER = 4;
+
+/** Who signed a message that the directory has accepted, and its fields: read again, not checked again. */
+function authorOf(bytes: Uint8Array): { readonly author: NodeId; readonly fields: readonly unknown[] } {
+  const [payload] = decode(bytes, 'an envelope') as [Uint8Array];
+  const [, author, ...fields] = decode(payload, 'a payload') as [Uint8Array, Uint8Array, ...unknown[]];
+  return { author: nodeIdOf(author), fields };
+}

@@ -1,0 +1,85 @@
+/** The libp2p host: transports, identity, and the services our own protocols stand on. */
+
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
+import { type GossipSub, type GossipSubComponents, gossipsub } from '@libp2p/gossipsub';
+import { type Identify, identify } from '@libp2p/identify';
+import type { ComponentLogger, Libp2p, Logger as Libp2pLogger } from '@libp2p/interface';
+import { type KadDHT, type KadDHTComponents, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import { noise } from '@libp2p/noise';
+import { type Ping, ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
+import { MESH } from '../limits.ts';
+import { gated } from './gate.ts';
+import { gossipOptions } from './gossip-options.ts';
+import type { Admission } from './hello.ts';
+import type { NetworkNames } from './protocols.ts';
+
+export type Host = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub; dht: KadDHT }>;
+
+export interface HostOptions {
+  /** 32 secret bytes. */
+  readonly seed: Uint8Array;
+  readonly version: string;
+  readonly names: NetworkNames;
+  /** Multiaddrs to listen on. */
+  readonly listen: readonly string[];
+}
+
+/** Makes a host that is not started yet. */
+export async function createHost(options: HostOptions, admission: Admission): Promise<Host> {
+  const { names } = options;
+  return createLibp2p({
+    start: false,
+    privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
+    addresses: { listen: [...options.listen] },
+    nodeInfo: { name: 'gogrid', version: options.version, userAgent: `gogrid/${options.version}` },
+    logger: silent,
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionManager: {
+      maxConnections: MESH.maxConnections,
+      inboundConnectionThreshold: MESH.inboundPerSecond,
+      maxIncomingPendingConnections: MESH.maxConnections,
+      maxParallelDials: MESH.maxDialsAtOnce * 4,
+      dialTimeout: MESH.dialTimeoutMs,
+      addressDialTimeout: MESH.dialTimeoutMs,
+      // Our own loop reconnects (tend.ts): libp2p's gives up after a few tries.
+      reconnectRetries: 0,
+    },
+    services: {
+      identify: identify(),
+      ping: ping(),
+      pubsub: (components: GossipSubComponents) =>
+        gossipsub(gossipOptions(names, admission))(gated(components, admission)),
+      dht: (components: KadDHTComponents) => {
+        trustListenAddresses(components);
+        return kadDHT({
+          protocol: names.dhtProtocol,
+          clientMode: false,
+          // The default drops private addresses, and with them every node of a LAN or on loopback.
+          peerInfoMapper: passthroughMapper,
+          allowQueryWithZeroPeers: true,
+        })(gated(components, admission));
+      },
+    },
+  });
+}
+
+/** libp2p keeps a public address to itself until another node has dialed it; whoever set `network.listen` knows better. */
+function trustListenAddresses({ events, addressManager }: KadDHTComponents): void {
+  events.addEventListener('transport:listening', ({ detail }) => {
+    for (const address of detail.getAddrs()) addressManager.confirmObservedAddr(address, { type: 'transport' });
+  });
+}
+
+/** libp2p's texts hold addresses and names from the network, and reading `DEBUG` is not ours: it says nothing. */
+const nothing: Libp2pLogger = Object.assign(() => {}, {
+  error: () => {},
+  trace: () => {},
+  enabled: false,
+  newScope: () => nothing,
+});
+const silent: ComponentLogger = { forComponent: () => nothing };

@@ -1,0 +1,210 @@
+/**
+ * Looks after this node's connections: to the bootstrap nodes always, and to as many others as the mesh needs. libp2p's
+ * own bootstrap gives up; this loop does not. Waits grow and are spread, so that a mesh whose bootstrap comes back does
+ * not fall upon it in one moment.
+ */
+
+import type { Clock, Timer } from '../clock.ts';
+import { toGoGridError } from '../errors.ts';
+import { MESH } from '../limits.ts';
+import type { NodeId } from '../protocol/ids.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { type Dialer, nodeOf, toTarget } from './dial.ts';
+import type { Directory, KnownPeers } from './ports.ts';
+
+export interface TendOptions {
+  readonly self: NodeId;
+  /** Multiaddrs with `/p2p`. */
+  readonly bootstrap: readonly string[];
+  /** Milliseconds before a lost bootstrap node is tried again. */
+  readonly reconnectDelayMs: number;
+}
+
+export interface TendDeps {
+  readonly dialer: Dialer;
+  readonly directory: Directory;
+  readonly knownPeers: KnownPeers;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+interface Wait {
+  failures: number;
+  /** `Clock.elapsed()` before which the node is not tried. */
+  notBefore: number;
+}
+
+export class Tend {
+  readonly #options: TendOptions;
+  readonly #deps: TendDeps;
+  readonly #bootstrap: ReadonlyMap<NodeId, readonly string[]>;
+  /** Addresses of nodes that were peers, in this run or an earlier one; the latest last. */
+  readonly #known = new Map<NodeId, readonly string[]>();
+  /** Peers now, with the address each was dialed at; undefined for those that dialed us. */
+  readonly #peers = new Map<NodeId, string | undefined>();
+  readonly #reached = new Set<NodeId>();
+  readonly #waits = new Map<NodeId, Wait>();
+  readonly #dialing = new Set<NodeId>();
+  readonly #stop = new AbortController();
+  #next: Timer | undefined;
+  #saved = '';
+
+  constructor(options: TendOptions, deps: TendDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#bootstrap = byNode(options.bootstrap, options.self);
+  }
+
+  /** Dials for the first time; resolves when the known peers are loaded, not when anybody answered. */
+  async start(): Promise<void> {
+    this.#tick();
+    try {
+      const addresses = (await this.#deps.knownPeers.load()).slice(0, MESH.maxKnownPeers);
+      // The list has the best first, the map the latest last.
+      for (const [node, list] of [...byNode(addresses, this.#options.self)].reverse()) this.#known.set(node, list);
+    } catch (error) {
+      this.#deps.log.warn({ error }, 'the known peers could not be read');
+    }
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.#next?.cancel();
+    this.#remember();
+  }
+
+  /** @param dialedAt the address it was reached at, when this node was the dialer */
+  onAdmitted(node: NodeId, dialedAt: string | undefined): void {
+    this.#peers.set(node, dialedAt);
+    this.#waits.delete(node);
+    if (this.#bootstrap.has(node)) this.#reached.add(node);
+    this.#schedule(MESH.firstRetryMs);
+  }
+
+  onLeft(node: NodeId): void {
+    this.#peers.delete(node);
+    const { clock, directory } = this.#deps;
+    // A node that said it leaves is not in the directory any more, and is not disturbed.
+    const waitMs = this.#bootstrap.has(node) ? this.#options.reconnectDelayMs : MESH.probeAfterMs;
+    this.#waits.set(node, { failures: 0, notBefore: clock.elapsed() + this.#spread(waitMs) });
+    if (directory.get(node) !== undefined && !this.#bootstrap.has(node)) {
+      clock.after(waitMs * 2, () => this.#probe(node));
+    }
+    this.#schedule(waitMs);
+  }
+
+  /** It is of another mesh, or no node at all. */
+  onRefused(node: NodeId): void {
+    this.#putOff(node, MESH.reconnectMaxMs);
+  }
+
+  #tick(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#remember();
+    for (const [node, addresses] of this.#bootstrap) if (this.#isDue(node)) void this.#dial(node, addresses);
+    const room = Math.min(MESH.targetPeers - this.#peers.size, MESH.maxDialsAtOnce) - this.#dialing.size;
+    for (const [node, addresses] of this.#candidates().slice(0, Math.max(0, room))) void this.#dial(node, addresses);
+    this.#schedule(MESH.tendEveryMs);
+  }
+
+  /** A peer went without a word: was it the connection, or the peer? A job should not be the one to find out. */
+  #probe(node: NodeId): void {
+    if (!this.#stop.signal.aborted && this.#isDue(node) && this.#deps.directory.get(node) !== undefined) {
+      void this.#dial(node, []);
+    }
+  }
+
+  #candidates(): [NodeId, readonly string[]][] {
+    const all = new Map(this.#known);
+    for (const { node, profile } of this.#deps.directory.nodes()) all.set(node, profile.addresses);
+    const due = [...all].filter(([node, addresses]) => addresses.length > 0 && this.#isDue(node));
+    // In random order, so that a mesh does not fasten onto the nodes that everybody met first.
+    return due
+      .map((candidate) => ({ candidate, place: this.#deps.random() }))
+      .toSorted((a, b) => a.place - b.place)
+      .map(({ candidate }) => candidate);
+  }
+
+  #isDue(node: NodeId): boolean {
+    if (node === this.#options.self || this.#peers.has(node) || this.#dialing.has(node)) return false;
+    return (this.#waits.get(node)?.notBefore ?? 0) <= this.#deps.clock.elapsed();
+  }
+
+  async #dial(node: NodeId, addresses: readonly string[]): Promise<void> {
+    this.#dialing.add(node);
+    try {
+      await this.#deps.dialer.reach(node, this.#stop.signal, addresses);
+    } catch (thrown) {
+      if (this.#stop.signal.aborted) return;
+      this.#deps.log.debug({ node, code: toGoGridError(thrown).code }, 'a node was not reached');
+      const { reconnectDelayMs } = this.#options;
+      const first = this.#bootstrap.has(node) && !this.#reached.has(node);
+      this.#putOff(node, first ? Math.min(MESH.firstRetryMs, reconnectDelayMs) : reconnectDelayMs);
+    } finally {
+      this.#dialing.delete(node);
+    }
+  }
+
+  /** @param firstMs the wait after the first failure; it doubles with every other */
+  #putOff(node: NodeId, firstMs: number): void {
+    const failures = (this.#waits.get(node)?.failures ?? 0) + 1;
+    const waitMs = this.#spread(Math.min(MESH.reconnectMaxMs, firstMs * 2 ** (failures - 1)));
+    this.#waits.delete(node);
+    this.#waits.set(node, { failures, notBefore: this.#deps.clock.elapsed() + waitMs });
+    const oldest = this.#waits.size > MESH.maxDirectory ? this.#waits.keys().next().value : undefined;
+    if (oldest !== undefined) this.#waits.delete(oldest);
+    this.#schedule(waitMs);
+  }
+
+  /** Half to one and a half of it. */
+  #spread(ms: number): number {
+    return ms * (0.5 + this.#deps.random());
+  }
+
+  /** The next look, no later than this; an earlier one stays. */
+  #schedule(ms: number): void {
+    if (this.#stop.signal.aborted) return;
+    const at = this.#deps.clock.elapsed() + Math.min(ms, MESH.tendEveryMs);
+    if (this.#next !== undefined && this.#nextAt <= at) return;
+    this.#next?.cancel();
+    this.#nextAt = at;
+    this.#next = this.#deps.clock.after(Math.max(1, at - this.#deps.clock.elapsed()), () => {
+      this.#next = undefined;
+      this.#tick();
+    });
+  }
+  #nextAt = 0;
+
+  #remember(): void {
+    for (const [node, dialedAt] of this.#peers) {
+      const profile = this.#deps.directory.get(node)?.profile.addresses ?? [];
+      const addresses = new Set([...(dialedAt === undefined ? [] : [dialedAt]), ...profile]);
+      if (addresses.size === 0) continue;
+      this.#known.delete(node);
+      this.#known.set(node, [...addresses].slice(0, MESH.maxAddressesPerProfile));
+    }
+    for (const oldest of [...this.#known.keys()].slice(0, Math.max(0, this.#known.size - MESH.maxKnownPeers))) {
+      this.#known.delete(oldest);
+    }
+    const list = [...this.#known]
+      .reverse()
+      .flatMap(([node, addresses]) => addresses.flatMap((address) => toTarget(address, node)).map(String))
+      .slice(0, MESH.maxKnownPeers);
+    const text = list.toSorted().join();
+    if (text === this.#saved) return;
+    this.#saved = text;
+    this.#deps.knownPeers.save(list);
+  }
+}
+
+/** Addresses by the node they name; those that name none, or this node, are left out. */
+function byNode(addresses: readonly string[], self: NodeId): Map<NodeId, string[]> {
+  const nodes = new Map<NodeId, string[]>();
+  for (const address of addresses) {
+    const node = nodeOf(address);
+    if (node !== undefined && node !== self) nodes.set(node, [...(nodes.get(node) ?? []), address]);
+  }
+  return nodes;
+}

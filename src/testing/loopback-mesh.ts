@@ -1,0 +1,134 @@
+/** Nodes of one mesh in one process, joined by real libp2p over loopback: for tests of the network adapter. */
+
+import { randomBytes } from 'node:crypto';
+import { Announcer } from '../capabilities/announcer.ts';
+import { Directory } from '../capabilities/directory.ts';
+import { systemClock as clock } from '../clock.ts';
+import type { NodeStatus } from '../protocol/beat.ts';
+import { createNetwork, type Network } from '../network/network.ts';
+import type { KnownPeers, NetworkDeps, NetworkEvent, NetworkOptions } from '../network/ports.ts';
+import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
+import { signerFromSeed } from '../protocol/signature.ts';
+import { silentLogger } from '../telemetry/logger.ts';
+import { profileWith } from './builders.ts';
+
+export const TEST_NETWORK_ID = networkIdOf({ ...LOCAL_NETWORK, name: 'loopback' });
+
+export interface LoopbackNode {
+  readonly id: string;
+  readonly network: Network;
+  readonly directory: Directory;
+  readonly announcer: Announcer;
+  readonly events: NetworkEvent[];
+  readonly seed: Uint8Array;
+  /** What it is: change it and call `announcer.profileChanged()`. */
+  readonly facts: { models: string[]; status: NodeStatus };
+  /** The first address it listens on, with `/p2p`. */
+  address(): string;
+  stop(): Promise<void>;
+}
+
+export type LoopbackOptions = Partial<
+  Pick<NetworkOptions, 'seed' | 'networkId' | 'bootstrap' | 'port' | 'reconnectDelayMs' | 'listen' | 'portIsConfigured'>
+> & { models?: string[]; onJob?: NetworkDeps['onJob']; knownPeers?: KnownPeers };
+
+const running = new Set<LoopbackNode>();
+
+/** Stops every node that a test has left running; for `afterEach`. */
+export async function stopLoopbackNodes(): Promise<void> {
+  await Promise.all([...running].map((node) => node.stop()));
+}
+
+/** A node that is not started. */
+export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
+  const { seed = randomBytes(32), networkId = TEST_NETWORK_ID, models = [], onJob = refuse, ...rest } = options;
+  const signer = signerFromSeed(seed);
+  const facts = { models, status: 'idle' as NodeStatus };
+  const events: NetworkEvent[] = [];
+  const network = createNetwork(
+    {
+      name: 'desk',
+      version: '0.1.0',
+      features: [],
+      listen: ['127.0.0.1'],
+      port: 0,
+      portIsConfigured: true,
+      bootstrap: [],
+      reconnectDelayMs: 200,
+      ...rest,
+      seed,
+      networkId,
+    },
+    {
+      directory: {
+        ingestProfile: (bytes) => directory.ingestProfile(bytes),
+        ingestBeat: (bytes, ageMs) => directory.ingestBeat(bytes, ageMs),
+        signed: () => directory.signed(),
+        get: (node) => directory.get(node),
+        nodes: () => directory.nodes(),
+      },
+      own: () => announcer.own(),
+      onJob,
+      knownPeers: options.knownPeers ?? { load: async () => [], save: () => {} },
+      clock,
+      random: Math.random,
+      log: silentLogger,
+      emit: (event) => void events.push(event),
+    },
+  );
+  const directory = new Directory({ self: network.self, networkId }, { clock, emit: () => {} });
+  const announcer = new Announcer(
+    { networkId, beatEveryMs: 30_000 },
+    {
+      signer,
+      clock,
+      random: Math.random,
+      describe: () => {
+        const { number: _, issuedAt: __, ...said } = profileWith({ models: facts.models });
+        return { ...said, addresses: network.addresses().map((address) => address.replace(/\/p2p\/.*$/, '')) };
+      },
+      load: () => ({ status: facts.status, queueDepth: 0, running: 0 }),
+      sendProfile: (bytes) => network.publishProfile(bytes),
+      sendBeat: (bytes) => network.publishBeat(bytes),
+    },
+  );
+  const node: LoopbackNode = {
+    id: network.self,
+    network,
+    directory,
+    announcer,
+    events,
+    seed,
+    facts,
+    address: () => network.addresses()[0] ?? '',
+    async stop() {
+      if (!running.delete(node)) return;
+      announcer.stop();
+      await network.stop();
+    },
+  };
+  return node;
+}
+
+export async function startLoopbackNode(options: LoopbackOptions = {}): Promise<LoopbackNode> {
+  const node = buildLoopbackNode(options);
+  running.add(node);
+  await node.network.start();
+  node.announcer.start();
+  node.network.provide(node.facts.models);
+  return node;
+}
+
+/** A mesh: every node joins through the first. */
+export async function startLoopbackMesh(size: number, options: LoopbackOptions = {}): Promise<LoopbackNode[]> {
+  const first = await startLoopbackNode(options);
+  const rest = await Promise.all(
+    Array.from({ length: size - 1 }, () => startLoopbackNode({ ...options, bootstrap: [first.address()] })),
+  );
+  return [first, ...rest];
+}
+
+const refuse: NetworkDeps['onJob'] = (_from, _request, channel) => {
+  channel.send({ type: 'reject', code: 'overloaded', message: 'nothing runs here' });
+  channel.close();
+};
