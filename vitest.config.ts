@@ -11,6 +11,8 @@ function realProcesses(name: string, include: string): TestProjectInlineConfigur
       maxWorkers: 1,
       fileParallelism: false,
       sequence: { groupOrder: 1 },
+      testTimeout: 30_000,
+      hookTimeout: 60_000,
     },
   };
 }

@@ -165,6 +165,9 @@ export const MESH = {
   joinAskPeers: 3,
   /** Connections a node keeps by itself: enough for gossip's degree and for warm routes. */
   targetPeers: 12,
+  /** Below so many it dials as many as it misses at once; above, a few a look, so that a whole mesh may start together. */
+  urgentPeers: 4,
+  calmDials: 2,
   /** Looks after its connections this often. */
   tendEveryMs: 5_000,
   reconnectMaxMs: 60_000,

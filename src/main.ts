@@ -7,7 +7,7 @@ import os from 'node:os';
 import { runCli } from './cli/cli.ts';
 import { shellWord } from './cli/text.ts';
 import type { Home, Input, NodeSession, Output, World } from './cli/world.ts';
-import { isConfigured, type ResolvedConfig } from './config/resolve.ts';
+import type { ResolvedConfig } from './config/resolve.ts';
 import { GoGridError, systemCode } from './errors.ts';
 import { HOME } from './limits.ts';
 import type { HomePaths } from './storage/home.ts';
@@ -91,8 +91,9 @@ async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolea
   // The node's modules take longest to load: they do so while the home is made ready.
   const loading = import('./node.ts');
   loading.catch(() => undefined);
-  const [store, { LogFile }, { createLogger }] = await Promise.all([
+  const [store, { isConfigured }, { LogFile }, { createLogger }] = await Promise.all([
     import('./storage/home.ts'),
+    import('./config/resolve.ts'),
     import('./storage/log-file.ts'),
     import('./telemetry/create-logger.ts'),
   ]);

@@ -32,6 +32,8 @@ import { LevelKnownPeers } from './storage/known-peers.ts';
 import type { Logger } from './telemetry/logger.ts';
 
 const NETWORK_ID = networkIdOf(LOCAL_NETWORK);
+/** Part of the grace time that is kept for closing what is open. */
+const CLOSING_MS = 1_000;
 /** As `protocol/profile.ts` bounds it. */
 const MAX_NAME_CHARS = 64;
 
@@ -69,7 +71,8 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
   const { network, announcer } = mesh;
   const notices = [...stores.warnings];
   const stops: (() => Promise<void> | void)[] = [() => stores.close()];
-  const graceMs = config.node.shutdown_grace_secs * 1000;
+  // What is left after the jobs have had their time closes the network and the database.
+  const graceMs = Math.max(0, config.node.shutdown_grace_secs * 1000 - CLOSING_MS);
   let apiUrl = '';
 
   async function start(): Promise<void> {

@@ -137,7 +137,10 @@ export async function pause(response: ServerResponse, ms: number): Promise<void>
   }
   // The socket is asked: a response that was corked forgets that it needs to be drained.
   while (response.socket?.writableNeedDrain === true && !response.destroyed) {
-    await Promise.race([once(response.socket, 'drain'), once(response.socket, 'close')]).catch(() => {});
+    const settled = new AbortController();
+    const { signal } = settled;
+    await Promise.race([once(response.socket, 'drain', { signal }), once(response.socket, 'close', { signal })]);
+    settled.abort();
   }
   if (response.destroyed) throw new Gone();
 }

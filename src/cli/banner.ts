@@ -22,6 +22,8 @@ export interface BannerFacts {
 }
 
 const SHOWN_MODELS = 4;
+/** Multiaddrs that no other machine can dial. */
+const LOOPBACK = /^\/(ip4\/127\.|ip6\/::1\/)/;
 
 export function renderBanner(facts: BannerFacts, paint: Paint): string {
   const lines = [
@@ -32,6 +34,7 @@ export function renderBanner(facts: BannerFacts, paint: Paint): string {
     field('OpenAI', `${facts.api}/v1  as base URL${facts.keyCommand === undefined ? ', any API key' : ''}`, paint),
     field('Ollama', `OLLAMA_HOST=${new URL(facts.api).host}  for its clients`, paint),
     ...modelLines(facts).map((line, index) => field(index === 0 ? 'Models' : '', line, paint)),
+    field('Mesh', meshLine(facts.addresses), paint),
     ...facts.notices.map((notice, index) =>
       field(index === 0 ? 'Note' : '', paint('yellow', printable(notice)), paint),
     ),
@@ -45,6 +48,12 @@ export function renderBanner(facts: BannerFacts, paint: Paint): string {
 
 function field(name: string, text: string, paint: Paint): string {
   return `  ${paint('dim', name.padEnd(8))}${text}`;
+}
+
+function meshLine(addresses: readonly string[]): string {
+  const reachable = addresses.find((address) => !LOOPBACK.test(address));
+  if (reachable !== undefined) return `other machines join with --network-bootstrap ${reachable}`;
+  return 'this machine only; docs/getting-started.md shows how to join a second one';
 }
 
 function modelLines(facts: BannerFacts): string[] {

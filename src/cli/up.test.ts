@@ -208,6 +208,12 @@ describe('the banner', () => {
     expect(text).toContain('OLLAMA_HOST=127.0.0.1:4301');
   });
 
+  it('says how another machine joins, or that none can', () => {
+    expect(banner({})).toContain('Mesh    this machine only');
+    const address = `/ip4/192.168.1.10/tcp/8443/p2p/${PEER_ID}`;
+    expect(banner({ addresses: [...ready.addresses, address] })).toContain(`--network-bootstrap ${address}\n`);
+  });
+
   it('shows what its user should know', () => {
     expect(banner({ notices: ['port 8443 was busy'] })).toContain('Note    port 8443 was busy');
   });

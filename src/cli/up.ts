@@ -85,6 +85,9 @@ async function announce(call: Call, session: NodeSession, resolved: ResolvedConf
   const ready = session.node.ready();
   await session.announce(ready.api, ready.pid);
   session.logger.info({ part: 'main', version: world.version, api: ready.api, peerId: ready.peerId }, 'ready');
+  const notices = session.node.notices();
+  // A person reads them in the banner; a log is where a program's user looks.
+  for (const notice of notices) session.logger[call.json ? 'warn' : 'info']({ part: 'main' }, notice);
   if (call.json) {
     const event: ReadyEvent = {
       event: 'ready',
@@ -107,7 +110,7 @@ async function announce(call: Call, session: NodeSession, resolved: ResolvedConf
     ollamaUrl: resolved.config.engine.ollama_url,
     ollamaConfigured: isConfigured(resolved, 'engine.ollama_url'),
     keyCommand: resolved.config.api.require_key ? `$(cat ${shellWord(`${call.home.folder}/api.key`)})` : undefined,
-    notices: session.node.notices(),
+    notices,
     flags: call.home.flags,
   };
   world.stdout.write(renderBanner(facts, sheetOf(call).paint));

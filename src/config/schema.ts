@@ -243,7 +243,7 @@ export const SCHEMA = {
       max: 10_000,
       unit: 'jobs',
       doc: 'Jobs of this node that may wait here while every node that could run them is full.',
-      built: true,
+      built: false,
     },
     max_wait_secs: {
       type: 'integer',
@@ -252,7 +252,7 @@ export const SCHEMA = {
       max: 3600,
       unit: 'seconds',
       doc: 'Longest time such a job waits before its client is told to come back later.',
-      built: true,
+      built: false,
     },
     max_job_secs: {
       type: 'integer',
@@ -323,9 +323,7 @@ export const SCHEMA = {
       default: 'mesh',
       values: ['local', 'own', 'friends', 'mesh'],
       planned: {
-        local: 'privacy tiers are not built yet',
-        own: 'privacy tiers are not built yet',
-        friends: 'privacy tiers are not built yet',
+        friends: 'lists of friends are not built yet',
       },
       doc: 'Which machines may see a prompt, unless the request says it: this one, those of the same owner, those of friends, or the mesh.',
       built: true,

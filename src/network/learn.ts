@@ -38,6 +38,7 @@ export class Learning {
   #peers = 0;
   /** Authors whose profile is missing. */
   readonly #missing = new Map<NodeId, Missing>();
+  #again: Timer | undefined;
   #catchUp: Timer | undefined;
   #caughtUpAt = Number.NEGATIVE_INFINITY;
 
@@ -47,15 +48,28 @@ export class Learning {
 
   stop(): void {
     this.#stop.abort();
+    this.#again?.cancel();
     this.#catchUp?.cancel();
   }
 
   onAdmitted(connection: Connection): void {
     this.#peers++;
     const all = this.#asked < MESH.joinAskPeers;
-    if (all) this.#asked++;
+    if (all && this.#asked++ === 0) this.#askAgainLater(connection.remotePeer.toString());
     void this.#ask(connection, all ? 'all' : 'self').then((ok) => {
       if (!ok && all) this.#asked--;
+    });
+  }
+
+  /**
+   * Between the first answer and the moment when gossip reaches this node others may have joined: whole meshes start at
+   * once. One more question closes the gap.
+   */
+  #askAgainLater(node: NodeId): void {
+    this.#again?.cancel();
+    this.#again = this.#deps.clock.after(MESH.catchUpAfterMs, () => {
+      const connection = this.#deps.connectionTo(node);
+      if (connection !== undefined) void this.#ask(connection, 'all');
     });
   }
 

@@ -80,7 +80,7 @@ export class Tend {
     this.#peers.set(node, dialedAt);
     this.#waits.delete(node);
     if (this.#bootstrap.has(node)) this.#reached.add(node);
-    this.#schedule(MESH.firstRetryMs);
+    if (this.#peers.size < MESH.urgentPeers) this.#schedule(MESH.firstRetryMs);
   }
 
   onLeft(node: NodeId): void {
@@ -104,9 +104,15 @@ export class Tend {
     if (this.#stop.signal.aborted) return;
     this.#remember();
     for (const [node, addresses] of this.#bootstrap) if (this.#isDue(node)) void this.#dial(node, addresses);
-    const room = Math.min(MESH.targetPeers - this.#peers.size, MESH.maxDialsAtOnce) - this.#dialing.size;
-    for (const [node, addresses] of this.#candidates().slice(0, Math.max(0, room))) void this.#dial(node, addresses);
+    for (const [node, addresses] of this.#candidates().slice(0, this.#room())) void this.#dial(node, addresses);
     this.#schedule(MESH.tendEveryMs);
+  }
+
+  /** How many may be dialed now. */
+  #room(): number {
+    const peers = this.#peers.size + this.#dialing.size;
+    const wanted = peers < MESH.urgentPeers ? MESH.urgentPeers - peers : MESH.calmDials;
+    return Math.max(0, Math.min(wanted, MESH.targetPeers - peers, MESH.maxDialsAtOnce - this.#dialing.size));
   }
 
   /** A peer went without a word: was it the connection, or the peer? A job should not be the one to find out. */

@@ -60,6 +60,7 @@ export class AnswerReader {
    */
   endWithoutLastLine(): Done {
     if (this.#repeats < REPEATS_UNTIL_GIVEN_UP) throw failed('Ollama ended an answer without its last line');
+    this.done = true;
     const usage = { promptTokens: 0, outputTokens: this.#counted, loadMs: 0, prefillMs: 0, decodeMs: 0 };
     return { type: 'done', reason: 'length', usage };
   }

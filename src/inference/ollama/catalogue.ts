@@ -96,13 +96,19 @@ export class Catalogue {
 
   /** Remembers whether the model with `digest` continues. */
   learn(digest: string, continues: Exclude<Continues, 'unknown'>): void {
-    if (this.#continues.get(digest) === continues) return;
     this.#continues.set(digest, continues);
-    this.#known = new Map(
-      [...this.#known].map(([name, known]) =>
-        known.model.digest === digest ? [name, { ...known, model: { ...known.model, continues } }] : [name, known],
-      ),
-    );
+    this.#update(digest, { continues });
+  }
+
+  /** The model with `digest` was told to leave the memory, which takes the daemon a moment. */
+  unloaded(digest: string): void {
+    this.#update(digest, { warm: false });
+  }
+
+  #update(digest: string, change: Partial<EngineModel>): void {
+    const changed = ([name, known]: [string, KnownModel]): [string, KnownModel] =>
+      known.model.digest === digest ? [name, { ...known, model: { ...known.model, ...change } }] : [name, known];
+    this.#known = new Map([...this.#known].map(changed));
     this.#tellWhenChanged();
   }
 

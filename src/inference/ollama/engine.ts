@@ -1,10 +1,10 @@
 /** The engine `ollama`: the models of the Ollama daemon at one address. */
 
 import type { Clock } from '../../clock.ts';
-import { toGoGridError } from '../../errors.ts';
+import { type GoGridError, toGoGridError } from '../../errors.ts';
 import type { Engine, EngineCall, EngineEvent, LoadedModel, ModelDescription } from '../../jobs/ports.ts';
 import { ENGINE, JOB } from '../../limits.ts';
-import type { ChatInput, ChatMessage, Phase } from '../../protocol/job.ts';
+import type { ChatInput, ChatMessage, EmbedInput, Phase } from '../../protocol/job.ts';
 import { canonicalModelName } from '../../protocol/model-name.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { AnswerReader, parseLine, readUsage, readVectors } from './answers.ts';
@@ -105,73 +105,101 @@ class Ollama implements OllamaEngine {
     return { template, parameters, system, license, modelInfo: model_info };
   }
 
-  async *run(call: EngineCall, signal: AbortSignal): AsyncGenerator<EngineEvent, void, undefined> {
-    if (signal.aborted) throw reasonOf(signal);
-    this.#probe.jobStarts();
-    try {
-      yield* call.input.kind === 'embed' ? this.#embed(call, signal) : this.#speak(call, signal);
-    } catch (thrown) {
-      const error = toGoGridError(thrown);
-      // Whether the daemon is still there decides what this node offers.
-      if (error.code === 'engine_unavailable' || error.code === 'engine_failed') void this.#catalogue.refresh();
-      throw error;
-    } finally {
-      this.#probe.jobEnds();
-    }
+  run(call: EngineCall, signal: AbortSignal): AsyncIterable<EngineEvent> {
+    return call.input.kind === 'embed' ? this.#embed(call, call.input, signal) : this.#speak(call, signal);
   }
 
-  /** Chat, generate and load; a token's whole way through this adapter is the loop at the end. */
+  /** Chat, generate and load; a token's whole way through this adapter is the loop in the middle. */
   async *#speak(call: EngineCall, signal: AbortSignal): AsyncGenerator<EngineEvent, void, undefined> {
-    const known = this.#catalogue.find(call.model);
-    let request = this.#native(call, known);
-    if (call.resume !== undefined) {
-      yield { type: 'progress', phase: phaseOf(known) };
-      const resumed = await this.#resume(call, request, call.resume, known, signal);
-      if (resumed === undefined) {
-        yield spent();
-        return;
-      }
-      request = resumed;
-    }
-    const stream = this.#open(request, call, signal);
-    const reader = new AnswerReader(request.path, call.model);
-    let warm = known?.model.warm ?? false;
+    this.#begin(signal);
+    let stream: LineStream | undefined;
+    let complete = false;
     try {
+      const known = this.#catalogue.find(call.model);
+      let request = this.#native(call, known);
+      if (call.resume !== undefined) {
+        yield { type: 'progress', phase: phaseOf(known) };
+        const resumed = await this.#resume(call, request, call.resume, known, signal);
+        if (resumed === undefined) {
+          yield spent();
+          return;
+        }
+        request = resumed;
+      }
+      stream = this.#open(request, call, signal);
       if (call.resume === undefined) yield { type: 'progress', phase: phaseOf(known) };
-      while (!reader.done) {
+      const reader = new AnswerReader(request.path, call.model);
+      let warm = known?.model.warm ?? false;
+      while (!complete) {
         const lines = await stream.next();
         const events = lines === undefined ? [reader.endWithoutLastLine()] : reader.read(lines);
         if (!warm) void this.#catalogue.refresh();
         warm = true;
-        if (reader.done) this.#succeeded(call, stream);
+        complete = reader.done;
+        if (complete) this.#succeeded(call, known, stream);
         for (const event of events) yield event;
-        if (lines === undefined) return;
         if (reader.failure !== undefined) throw reader.failure;
       }
+    } catch (thrown) {
+      throw this.#failed(thrown);
     } finally {
-      stream.close(reader.done);
+      stream?.close(complete);
+      this.#probe.jobEnds();
     }
   }
 
   /** Vectors come all at once: one line of any length. */
-  async *#embed(call: EngineCall, signal: AbortSignal): AsyncGenerator<EngineEvent, void, undefined> {
-    if (call.input.kind !== 'embed') return;
-    if (call.resume !== undefined) throw cannotContinue(call.model, 'vectors have no text to go on with');
-    const known = this.#catalogue.find(call.model);
-    const stream = this.#open(this.#native(call, known), call, signal);
+  async *#embed(
+    call: EngineCall,
+    input: EmbedInput,
+    signal: AbortSignal,
+  ): AsyncGenerator<EngineEvent, void, undefined> {
+    this.#begin(signal);
+    let stream: LineStream | undefined;
     let complete = false;
     try {
+      if (call.resume !== undefined) throw cannotContinue(call.model, 'vectors have no text to go on with');
+      const known = this.#catalogue.find(call.model);
+      stream = this.#open(this.#native(call, known), call, signal);
       yield { type: 'progress', phase: phaseOf(known) };
       const answer = parseLine((await stream.next())?.[0] ?? '');
       complete = true;
-      stream.close(complete);
+      this.#succeeded(call, known, stream);
       if (known?.model.warm !== true) void this.#catalogue.refresh();
-      const { dimensions, vectors } = readVectors(answer, call.input.inputs.length);
+      const { dimensions, vectors } = readVectors(answer, input.inputs.length);
       yield* inParts(dimensions, vectors);
       yield { type: 'done', reason: 'stop', usage: readUsage(answer, 0) };
+    } catch (thrown) {
+      throw this.#failed(thrown);
     } finally {
-      stream.close(complete);
+      stream?.close(complete);
+      this.#probe.jobEnds();
     }
+  }
+
+  /* ---- the beginning and the end of every call ---- */
+
+  #begin(signal: AbortSignal): void {
+    if (signal.aborted) throw reasonOf(signal);
+    this.#probe.jobStarts();
+  }
+
+  #succeeded(call: EngineCall, known: KnownModel | undefined, stream: LineStream): void {
+    stream.close(true);
+    const { input, model } = call;
+    if (unloads(input.keepAlive)) {
+      if (known !== undefined) this.#catalogue.unloaded(known.model.digest);
+      return;
+    }
+    if (input.kind === 'load') void this.#catalogue.refresh();
+    if (input.kind !== 'embed') this.#probe.consider(model, input);
+  }
+
+  #failed(thrown: unknown): GoGridError {
+    const error = toGoGridError(thrown);
+    // Whether the daemon is still there decides what this node offers.
+    if (error.code === 'engine_unavailable' || error.code === 'engine_failed') void this.#catalogue.refresh();
+    return error;
   }
 
   #native(call: EngineCall, known: KnownModel | undefined): NativeRequest {
@@ -191,13 +219,6 @@ class Ollama implements OllamaEngine {
       firstLineMs: ENGINE.loadTimeoutMs,
     };
     return new LineStream(this.#wire, options, signal);
-  }
-
-  #succeeded(call: EngineCall, stream: LineStream): void {
-    stream.close(true);
-    const { input, model } = call;
-    if (input.kind === 'load' || unloads(input.keepAlive)) void this.#catalogue.refresh();
-    if (!unloads(input.keepAlive)) this.#probe.consider(model, input);
   }
 
   /* ---- going on in the middle ---- */

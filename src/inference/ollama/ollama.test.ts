@@ -4,10 +4,11 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import type { FakeFault } from '../../../e2e/engine/settings.ts';
+import { DEFAULTS, type FakeFault } from '../../../e2e/engine/settings.ts';
 import { type FakeEngine, startFakeEngine } from '../../../e2e/engine/start.ts';
 import { silentLogger } from '../../telemetry/logger.ts';
-import { type EngineControl, type EngineSubject, engineAcceptance } from '../engine.acceptance.ts';
+import type { EngineControl, EngineSubject } from '../acceptance/stage.ts';
+import { engineAcceptance } from '../engine.acceptance.ts';
 import { createOllamaEngine } from './engine.ts';
 
 const MODELS = [
@@ -46,8 +47,7 @@ function fakeSubject(): EngineSubject {
         await vanish();
         await comeBack();
       }
-      const { version, ...usual } = { ...(await startSettings()) };
-      await running().control({ ...usual, version, unload: true });
+      await running().control({ ...DEFAULTS, models: MODELS, unload: true });
       callsBefore = (await generations()).length;
     },
     set: async (how) => void (await running().control(how)),
@@ -72,11 +72,6 @@ function fakeSubject(): EngineSubject {
     options: {},
     control,
   };
-}
-
-async function startSettings() {
-  const { DEFAULTS } = await import('../../../e2e/engine/settings.ts');
-  return { ...DEFAULTS, models: MODELS };
 }
 
 engineAcceptance('ollama, fake daemon', fakeSubject());
