@@ -30,6 +30,8 @@ export const API = {
   keepAliveEveryMs: 15_000,
   /** After an NDJSON error line and before the cut: without the pause ollama-js loses the text (measured). */
   errorLinePauseMs: 50,
+  /** Text of a stream that is gathered into one write: a few hundred chunks, and far under a socket's buffer. */
+  maxGatheredChars: 16 * KIB,
   /** A client that does not read for this long is gone; its job is cancelled. */
   stalledClientMs: 120_000,
   maxLogLines: 10_000,
@@ -109,6 +111,8 @@ export const JOB = {
   maxHistory: 10_000,
   /** The whole job, all attempts and waits together, unless the request names a deadline. */
   maxTotalSecs: 3_600,
+  /** When to ask again for a model whose engine is away: it is looked for every second. */
+  engineRetrySecs: 5,
   /** Bounds of `Retry-After`: clients obey it without a cap of their own. */
   minRetryAfterSecs: 1,
   maxRetryAfterSecs: 60,

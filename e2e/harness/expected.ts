@@ -1,6 +1,6 @@
 /** What the fake engine must have said, and how often it was asked. */
 
-import { answerText, renderChat } from '../engine/answers.ts';
+import { answer, renderChat } from '../engine/answers.ts';
 import { digestOf } from '../engine/models.ts';
 import type { FakeCall, FakeModel } from '../engine/settings.ts';
 import type { FakeEngine } from '../engine/start.ts';
@@ -10,8 +10,13 @@ export const WORDS: FakeModel = { name: 'words:latest' };
 
 /** The undisturbed answer to a conversation of one question. */
 export function answerTo(content: string, model: FakeModel = WORDS): string {
+  return tokensTo(content, model).join('');
+}
+
+/** The same, token by token. */
+export function tokensTo(content: string, model: FakeModel = WORDS): string[] {
   const prompt = renderChat(ask(content), [], { open: model.template === 'open', thinks: false, think: false });
-  return answerText(digestOf(model), prompt);
+  return [...answer(digestOf(model), prompt)];
 }
 
 /** The generations that an engine was asked for; requests that only render a prompt do not count. */

@@ -145,5 +145,7 @@ async function expectAll(node: NodeProcess, others: readonly Member[]): Promise<
 }
 
 function modelNames({ models = DEFAULTS.models }: Partial<FakeSettings>): string[] {
-  return models.map(({ name }) => (name.lastIndexOf(':') > name.lastIndexOf('/') ? name : `${name}:latest`));
+  return models
+    .map(({ name }) => name.toLowerCase())
+    .map((name) => (name.lastIndexOf(':') > name.lastIndexOf('/') ? name : `${name}:latest`));
 }

@@ -53,8 +53,8 @@ export class NodeProcess {
   readonly exited: Promise<Exit>;
   /** Milliseconds from the start of the process to its `ready` line. */
   readonly startedInMs: number;
-  /** Set when the test itself ended it roughly, so that its exit is no finding. */
-  killed = false;
+  /** Set when the test itself has it end in another way than in order, so that its exit is no finding. */
+  excused = false;
   readonly #child: ChildProcess;
   readonly #output: { stdout: string; stderr: string };
   readonly #ready: ReadyEvent;
@@ -186,7 +186,7 @@ export class NodeProcess {
 
   /** Ends it without its help. */
   async kill(): Promise<Exit> {
-    this.killed = true;
+    this.excused = true;
     return this.#end('SIGKILL', STOP_WITHIN_MS);
   }
 

@@ -106,7 +106,7 @@ export class Stage {
   }
 
   async #end(node: NodeProcess): Promise<void> {
-    if (node.killed) return;
+    if (node.excused) return;
     const { code, signal } = await node.stop();
     if (code !== 0) throw new Error(`${node.name} ended with ${signal ?? `exit code ${code}`} instead of 0`);
   }

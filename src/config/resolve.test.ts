@@ -217,7 +217,7 @@ describe('what is wrong', () => {
     ['GOGRID_NETWORK_ACCEPT', 'members'],
     ['GOGRID_NETWORK_TRANSPORTS', 'tcp,quic'],
     ['GOGRID_ENGINE_KIND', 'embedded'],
-    ['GOGRID_PRIVACY_DEFAULT', 'local'],
+    ['GOGRID_PRIVACY_DEFAULT', 'friends'],
   ])('%s=%s is refused until it is built', (variable, value) => {
     const error = failure({ env: { [variable]: value } });
     expect(error.code).toBe('not_built');

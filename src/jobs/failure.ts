@@ -51,8 +51,16 @@ export function failureOf(message: ToRequester | undefined): GoGridError {
   }
 }
 
-/** Nobody took the job: the clearest of the reasons they gave. */
-export function noProvider(ref: ModelRef, privacy: 'local' | 'mesh', refusals: readonly GoGridError[]): GoGridError {
+/**
+ * Nobody took the job: the clearest of the reasons they gave.
+ * @param trouble why this machine's own models are not known now, if so: then nobody can say that the model does not exist
+ */
+export function noProvider(
+  ref: ModelRef,
+  privacy: 'local' | 'mesh',
+  refusals: readonly GoGridError[],
+  trouble: string | undefined,
+): GoGridError {
   const busy = refusals.filter((error) => error.retry && error.retryAfterSecs !== undefined);
   if (busy.length > 0) {
     const soonest = Math.min(...busy.map((error) => error.retryAfterSecs ?? JOB.maxRetryAfterSecs));
@@ -60,6 +68,14 @@ export function noProvider(ref: ModelRef, privacy: 'local' | 'mesh', refusals: r
   }
   const other = refusals.find((error) => error.code !== 'model_not_found');
   if (other !== undefined) return other;
+  if (trouble !== undefined) {
+    return new GoGridError({
+      code: 'engine_unavailable',
+      message: `model '${ref.name}' is not to be had now: the engine of this machine does not answer`,
+      hint: trouble,
+      retryAfterSecs: JOB.engineRetrySecs,
+    });
+  }
   const shown = ref.digest === undefined ? ref.name : `${ref.name}@sha256:${ref.digest}`;
   if (privacy === 'local') {
     return new GoGridError({
@@ -72,6 +88,18 @@ export function noProvider(ref: ModelRef, privacy: 'local' | 'mesh', refusals: r
     code: 'model_not_found',
     message: `model '${shown}' not found`,
     hint: 'gogrid models lists what the mesh has',
+  });
+}
+
+/** Nobody goes on with an answer of which the client has a part; `refusal` is why. */
+export function brokenOff(refusal: GoGridError): GoGridError {
+  const { code, message, retryAfterSecs } = refusal;
+  return new GoGridError({
+    code,
+    message: `the answer broke off: its provider failed, and no other can go on with it (${message})`,
+    hint: 'send the request again',
+    ...(retryAfterSecs !== undefined && { retryAfterSecs }),
+    cause: refusal,
   });
 }
 

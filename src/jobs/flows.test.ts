@@ -49,6 +49,12 @@ describe('a job', () => {
     expect(error).toMatchObject({ code: 'model_not_found', message: "model 'nope:latest' not found" });
   });
 
+  test('of a model that the silent engine here may have says so, and when to ask again', async () => {
+    const [here] = smallMesh({ nodes: [{ trouble: 'start it' }] }, systemClock);
+    const error = await errorOf(collect(here!.requester.run(question('x', { model: 'nope' }), never)));
+    expect(error).toMatchObject({ code: 'engine_unavailable', hint: 'start it', retryAfterSecs: JOB.engineRetrySecs });
+  });
+
   test('pinned to a digest nobody has is refused', async () => {
     const [here] = smallMesh({ nodes: [{}] }, systemClock);
     const model = `words@sha256:${'cd'.repeat(32)}`;
@@ -177,6 +183,16 @@ describe('a provider that fails', () => {
     const withTools = { ...spec, input: { ...spec.input, tools: [{ type: 'function' }] } } as typeof spec;
     const error = await errorOf(collect(here!.requester.run(withTools, never)));
     expect(error.code).toBe('cannot_continue');
+  });
+
+  test('and was the only one ends the answer with a sentence that says so', async () => {
+    const [here, bad] = smallMesh({ nodes: [{ models: [] }, {}] }, systemClock);
+    const run = collect(here!.requester.run(question('q'), never), (_output, text) => {
+      if (text !== '') bad!.kill();
+    });
+    const error = await errorOf(run);
+    expect(error.code).toBe('provider_lost');
+    expect(error.message).toMatch(/^the answer broke off: its provider failed, and no other can go on with it/);
   });
 
   test('four times ends the job with the last reason', async () => {

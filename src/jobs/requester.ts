@@ -13,7 +13,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { Answer } from './answer.ts';
 import type { JobBook, OpenJob } from './book.ts';
 import { checkRequest, stopsOf } from './bounds.ts';
-import { blameOf, failureOf, noProvider } from './failure.ts';
+import { blameOf, brokenOff, failureOf, noProvider } from './failure.ts';
 import { memoryChannel } from './memory-channel.ts';
 import type { JobOutput, JobSpec } from './output.ts';
 import type { PeerLink, ProviderChannel, RequesterChannel } from './ports.ts';
@@ -25,6 +25,8 @@ import { watchSilence } from './silence.ts';
 export interface Candidates {
   /** Providers of this model that take jobs now, this machine included. */
   providersOf(model: string): readonly KnownProvider[];
+  /** Why the models of this machine are not known now, and what to do; undefined when they are. */
+  trouble(): string | undefined;
 }
 export type KnownProvider = Omit<Candidate, 'failed' | 'otherDigest'>;
 
@@ -98,7 +100,7 @@ export class Requester {
   /** Asks the candidates, best first, until one takes the job. */
   async *#place(ask: Ask): AsyncGenerator<JobOutput, Placement> {
     ask.job.to('placing');
-    const refusals: GoGridError[] = [];
+    const refusals: GoGridError[] = ask.brokenBy === undefined ? [] : [ask.brokenBy];
     for (const candidate of await this.#candidates(ask)) {
       ask.throwIfOver();
       try {
@@ -112,7 +114,8 @@ export class Requester {
         refusals.push(error);
       }
     }
-    throw noProvider(ask.ref, ask.spec.privacy, refusals);
+    const refusal = noProvider(ask.ref, ask.spec.privacy, refusals, this.#deps.candidates.trouble());
+    throw ask.resume === undefined ? refusal : brokenOff(refusal);
   }
 
   async #candidates(ask: Ask): Promise<Candidate[]> {
@@ -276,6 +279,7 @@ export class Requester {
         cause: failure,
       });
     }
+    ask.brokenBy = failure;
     ask.resume = plan.kind === 'continue' ? plan.resume : undefined;
     ask.answer.broke(stopsOf(ask.spec.input));
     ask.job.to('handing-over');
@@ -310,6 +314,8 @@ class Ask {
   /** Of the model that began the answer. */
   digest: string | undefined;
   resume: JobRequest['resume'];
+  /** Why the last provider that had taken the job failed. */
+  brokenBy: GoGridError | undefined;
   readonly #over = new AbortController();
   readonly #client: AbortSignal;
   readonly #clock: Clock;

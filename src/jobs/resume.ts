@@ -1,7 +1,9 @@
 /** What may be done with an answer whose provider is gone: the one place where that is decided. */
 
 import { JOB } from '../limits.ts';
-import type { JobInput, JobRequest } from '../protocol/job.ts';
+import type { ChatInput, GenerateInput, JobInput, JobRequest } from '../protocol/job.ts';
+
+type TextInput = ChatInput | GenerateInput;
 
 /** What the client already has. */
 export interface Delivered {
@@ -27,18 +29,30 @@ export function planResume(input: JobInput, delivered: Delivered): Plan {
 }
 
 /** Why a plain text prefix does not carry this answer's state; undefined when it does. */
-function obstacle(input: Extract<JobInput, { kind: 'chat' | 'generate' }>, delivered: Delivered): string | undefined {
+function obstacle(input: TextInput, delivered: Delivered): string | undefined {
   if (delivered.thinking) return 'part of its reasoning was already shown';
   if (delivered.toolCalls) return 'it had already called a tool';
   if (delivered.text.length > JOB.maxResumeChars) return 'it is too long to be handed on';
-  if (input.format !== undefined) return 'its grammar (format) cannot start in the middle';
+  return requestObstacle(input);
+}
+
+/** Why no answer to this request can be continued from its text, whatever came of it; undefined when one can. */
+export function requestObstacle(input: TextInput): string | undefined {
+  if (input.format !== undefined && input.format !== null && input.format !== '') {
+    return 'its grammar (format) cannot start in the middle';
+  }
   if (input.kind === 'chat') {
-    if (input.tools !== undefined) return 'a tool call cannot be recognised from the middle';
-    if (input.messages.some((message) => message.images !== undefined)) return 'it looks at images';
+    if (some(input.tools)) return 'a tool call cannot be recognised from the middle';
+    if (input.messages.some((message) => some(message.images))) return 'it looks at images';
     return undefined;
   }
-  if (input.images !== undefined) return 'it looks at images';
-  if (input.suffix !== undefined) return 'it fills in text before a suffix';
-  if (input.context !== undefined) return 'it goes on from a token context';
+  if (some(input.images)) return 'it looks at images';
+  if (input.suffix !== undefined && input.suffix !== '') return 'it fills in text before a suffix';
+  if (some(input.context)) return 'it goes on from a token context';
   return undefined;
+}
+
+/** Clients send empty lists where they mean none. */
+function some(list: readonly unknown[] | undefined): boolean {
+  return list !== undefined && list.length > 0;
 }

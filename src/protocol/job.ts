@@ -204,13 +204,14 @@ export type ToRequester = z.infer<typeof toRequester>;
 /* ---- The stream beneath: flow control and large requests ------------------------------------------------------ */
 
 /**
- * A request larger than one frame: `input` is the CBOR of the job's input and comes in `part` frames behind a `request`
- * frame that has `inputBytes` in its place. Either side acknowledges the bytes it has consumed, so that a slow reader
- * holds the writer back instead of filling a buffer.
+ * A request larger than one frame: what can be large in it, input and resume, is one CBOR map (`requestBody`) that comes in
+ * `part` frames behind a `request` frame that has `bodyBytes` in their place. Either side acknowledges the bytes it has
+ * consumed, so that a slow reader holds the writer back instead of filling a buffer.
  */
+export const requestBody = jobRequest.pick({ input: true, resume: true });
 export const largeRequest = jobRequest
-  .omit({ input: true })
-  .extend({ inputBytes: z.int().positive().max(JOB.maxRequestBytes) });
+  .omit({ input: true, resume: true })
+  .extend({ bodyBytes: z.int().positive().max(JOB.maxRequestBytes) });
 export const streamPart = z.object({ type: z.literal('part'), data: z.instanceof(Uint8Array) });
 export const streamAck = z.object({
   type: z.literal('ack'),

@@ -1,12 +1,19 @@
 /** Nodes of one mesh in one process, joined by real libp2p over loopback: for tests of the network adapter. */
 
 import { randomBytes } from 'node:crypto';
+import { type GossipSub, gossipsub } from '@libp2p/gossipsub';
+import { identify } from '@libp2p/identify';
+import type { Libp2p } from '@libp2p/interface';
+import { noise } from '@libp2p/noise';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
 import { Announcer } from '../capabilities/announcer.ts';
 import { Directory } from '../capabilities/directory.ts';
 import { systemClock as clock } from '../clock.ts';
-import type { NodeStatus } from '../protocol/beat.ts';
 import { createNetwork, type Network } from '../network/network.ts';
-import type { KnownPeers, NetworkDeps, NetworkEvent, NetworkOptions } from '../network/ports.ts';
+import type { KnownPeers, Listening, NetworkDeps, NetworkEvent, NetworkOptions } from '../network/ports.ts';
+import type { NodeStatus } from '../protocol/beat.ts';
 import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -22,7 +29,14 @@ export interface LoopbackNode {
   readonly events: NetworkEvent[];
   readonly seed: Uint8Array;
   /** What it is: change it and call `announcer.profileChanged()`. */
-  readonly facts: { models: string[]; status: NodeStatus };
+  readonly facts: {
+    models: string[];
+    status: NodeStatus;
+    /** Takes nothing into its directory. */
+    deaf: boolean;
+  };
+  /** What its start told; undefined before. */
+  listening: Listening | undefined;
   /** The first address it listens on, with `/p2p`. */
   address(): string;
   stop(): Promise<void>;
@@ -30,20 +44,22 @@ export interface LoopbackNode {
 
 export type LoopbackOptions = Partial<
   Pick<NetworkOptions, 'seed' | 'networkId' | 'bootstrap' | 'port' | 'reconnectDelayMs' | 'listen' | 'portIsConfigured'>
-> & { models?: string[]; onJob?: NetworkDeps['onJob']; knownPeers?: KnownPeers };
+> & { models?: string[]; deaf?: boolean; onJob?: NetworkDeps['onJob']; knownPeers?: KnownPeers };
 
 const running = new Set<LoopbackNode>();
+const strangers = new Set<Libp2p>();
 
 /** Stops every node that a test has left running; for `afterEach`. */
 export async function stopLoopbackNodes(): Promise<void> {
-  await Promise.all([...running].map((node) => node.stop()));
+  await Promise.all([...[...running].map((node) => node.stop()), ...[...strangers].map((node) => node.stop())]);
+  strangers.clear();
 }
 
 /** A node that is not started. */
 export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
-  const { seed = randomBytes(32), networkId = TEST_NETWORK_ID, models = [], onJob = refuse, ...rest } = options;
+  const { seed = randomBytes(32), networkId = TEST_NETWORK_ID, models = [], deaf = false, ...rest } = options;
   const signer = signerFromSeed(seed);
-  const facts = { models, status: 'idle' as NodeStatus };
+  const facts: LoopbackNode['facts'] = { models, status: 'idle', deaf };
   const events: NetworkEvent[] = [];
   const network = createNetwork(
     {
@@ -61,14 +77,14 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
     },
     {
       directory: {
-        ingestProfile: (bytes) => directory.ingestProfile(bytes),
-        ingestBeat: (bytes, ageMs) => directory.ingestBeat(bytes, ageMs),
+        ingestProfile: (bytes) => (facts.deaf ? 'ignore' : directory.ingestProfile(bytes)),
+        ingestBeat: (bytes, ageMs) => (facts.deaf ? 'ignore' : directory.ingestBeat(bytes, ageMs)),
         signed: () => directory.signed(),
         get: (node) => directory.get(node),
         nodes: () => directory.nodes(),
       },
       own: () => announcer.own(),
-      onJob,
+      onJob: options.onJob ?? refuse,
       knownPeers: options.knownPeers ?? { load: async () => [], save: () => {} },
       clock,
       random: Math.random,
@@ -100,6 +116,7 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
     events,
     seed,
     facts,
+    listening: undefined,
     address: () => network.addresses()[0] ?? '',
     async stop() {
       if (!running.delete(node)) return;
@@ -112,8 +129,8 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
 
 export async function startLoopbackNode(options: LoopbackOptions = {}): Promise<LoopbackNode> {
   const node = buildLoopbackNode(options);
+  node.listening = await node.network.start();
   running.add(node);
-  await node.network.start();
   node.announcer.start();
   node.network.provide(node.facts.models);
   return node;
@@ -132,3 +149,17 @@ const refuse: NetworkDeps['onJob'] = (_from, _request, channel) => {
   channel.send({ type: 'reject', code: 'overloaded', message: 'nothing runs here' });
   channel.close();
 };
+
+/** A plain libp2p node that knows our transports and gossipsub, and nothing of ours: it never says hello. */
+export async function startStranger(protocols: readonly string[] = []): Promise<Libp2p<{ pubsub: GossipSub }>> {
+  const stranger = await createLibp2p({
+    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    services: { identify: identify(), pubsub: gossipsub({ globalSignaturePolicy: 'StrictNoSign' }) },
+  });
+  for (const protocol of protocols) await stranger.handle(protocol, () => {});
+  strangers.add(stranger);
+  return stranger;
+}

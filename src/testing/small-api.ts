@@ -1,8 +1,8 @@
 /** The real API on a free port, with sources in memory: for tests of what clients see. */
 
 import { request } from 'node:http';
-import { type Api, type ApiDeps, type ApiOptions, createApi } from '../api/server.ts';
 import type { CatalogueModel } from '../api/ports.ts';
+import { type Api, type ApiDeps, type ApiOptions, createApi } from '../api/server.ts';
 import { systemClock } from '../clock.ts';
 import type { Identity, LogLine, NodeStatusAnswer, Peer, RuntimeHealth } from '../contract/control.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
@@ -238,24 +238,31 @@ export interface Ask {
 }
 
 /** One request by `node:http`, which sends exactly what it is given. */
-export function ask(port: number, path: string, { method = 'GET', headers = {}, body, address }: Ask = {}): Promise<Answer> {
+export function ask(
+  port: number,
+  path: string,
+  { method = 'GET', headers = {}, body, address }: Ask = {},
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const sent = request(
-      { host: address ?? '127.0.0.1', port, path, method, headers, agent: false },
-      (response) => {
-        const parts: Buffer[] = [];
-        response.on('data', (part: Buffer) => parts.push(part));
-        response.on('error', reject);
-        response.on('end', () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            text: Buffer.concat(parts).toString('utf8'),
-          }),
-        );
-      },
-    );
+    const sent = request({ host: address ?? '127.0.0.1', port, path, method, headers, agent: false }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          text: Buffer.concat(parts).toString('utf8'),
+        }),
+      );
+    });
     sent.on('error', reject);
     sent.end(body);
   });
+}
+
+/** Vectors as an engine gives them. */
+export function vectorsOf(vectors: readonly (readonly number[])[]): JobOutput {
+  const numbers = Float32Array.from(vectors.flat());
+  return { type: 'vectors', dimensions: vectors[0]?.length ?? 1, data: new Uint8Array(numbers.buffer) };
 }

@@ -24,7 +24,7 @@ export interface SmallNode {
 }
 
 export interface SmallMeshOptions {
-  readonly nodes: readonly (Partial<WordEngineOptions> & { slots?: number; room?: number })[];
+  readonly nodes: readonly (Partial<WordEngineOptions> & { slots?: number; room?: number; trouble?: string })[];
 }
 
 export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] {
@@ -49,6 +49,7 @@ export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] 
       randomBytes: (size) => crypto.getRandomValues(new Uint8Array(size)),
       handleLocally: (request, channel) => void provider.handleJob(id, request, channel),
       candidates: {
+        trouble: () => nodeOptions.trouble,
         providersOf: (model) =>
           nodes
             .filter((node) => node.engine.options.models.includes(model))

@@ -36,6 +36,8 @@ export function testModels({ subject, engine, chat }: Stage): void {
         .models()
         .find((each) => each.name === model)?.warm;
     const told = vi.fn();
+    await hear(engine().run(load(0), never));
+    await vi.waitFor(() => expect(isWarm()).toBe(false));
     engine().onChange(told);
 
     expect((await hear(engine().run(load(undefined), never))).done?.reason).toBe('load');

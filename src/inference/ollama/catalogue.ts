@@ -65,9 +65,8 @@ export class Catalogue {
   }
 
   /** Looks once, whatever comes of it, and from then on again and again. */
-  async start(): Promise<void> {
-    await this.refresh();
-    this.#schedule();
+  start(): Promise<void> {
+    return this.refresh();
   }
 
   stop(): void {
@@ -121,6 +120,7 @@ export class Catalogue {
     this.#refreshing = this.#lookUntilFresh();
     await this.#refreshing;
     this.#refreshing = undefined;
+    this.#schedule();
   }
 
   async #lookUntilFresh(): Promise<void> {
@@ -230,13 +230,13 @@ export class Catalogue {
     for (const listener of this.#listeners) listener();
   }
 
+  /** The next look; how soon depends on what the last one found, whoever asked for it. */
   #schedule(): void {
     if (this.#stopped.signal.aborted) return;
+    this.#timer?.cancel();
     const everyMs =
       this.#status.state === 'ready' && this.#failures === 0 ? ENGINE.refreshEveryMs : ENGINE.retryEveryMs;
-    this.#timer = this.#deps.clock.after(everyMs, () => {
-      void this.refresh().then(() => this.#schedule());
-    });
+    this.#timer = this.#deps.clock.after(everyMs, () => void this.refresh());
   }
 }
 

@@ -22,6 +22,7 @@ import {
   renderedPrompt,
   renderRequest,
   resumeRequest,
+  tokensLeft,
 } from './resume.ts';
 
 export interface OllamaOptions {
@@ -141,7 +142,7 @@ class Ollama implements OllamaEngine {
         if (reader.failure !== undefined) throw reader.failure;
       }
     } catch (thrown) {
-      throw this.#failed(thrown);
+      throw this.#failed(thrown, call);
     } finally {
       stream?.close(complete);
       this.#probe.jobEnds();
@@ -170,7 +171,7 @@ class Ollama implements OllamaEngine {
       yield* inParts(dimensions, vectors);
       yield { type: 'done', reason: 'stop', usage: readUsage(answer, 0) };
     } catch (thrown) {
-      throw this.#failed(thrown);
+      throw this.#failed(thrown, call);
     } finally {
       stream?.close(complete);
       this.#probe.jobEnds();
@@ -195,10 +196,14 @@ class Ollama implements OllamaEngine {
     if (input.kind !== 'embed') this.#probe.consider(model, input);
   }
 
-  #failed(thrown: unknown): GoGridError {
+  #failed(thrown: unknown, call: EngineCall): GoGridError {
     const error = toGoGridError(thrown);
     // Whether the daemon is still there decides what this node offers.
     if (error.code === 'engine_unavailable' || error.code === 'engine_failed') void this.#catalogue.refresh();
+    // The prompt was short enough when the answer began; with the answer behind it, it is not.
+    if (error.code === 'prompt_too_long' && call.resume !== undefined) {
+      return cannotContinue(call.model, 'prompt and answer no longer fit its context');
+    }
     return error;
   }
 
@@ -235,6 +240,7 @@ class Ollama implements OllamaEngine {
     const thinks = known?.model.capabilities.includes('thinking') ?? false;
     const traits = { thinks, numPredict: known?.numPredict };
     checkResumable(model, input, traits);
+    if (tokensLeft(native, resume, traits) === 0) return undefined;
     if (isRaw(input)) return resumeRequest(native, String(native.body.prompt), resume, traits);
     if (known?.model.continues === 'no') throw cannotContinue(model, 'its engine does not show the rendered prompt');
     const prompt = await this.#render(call, native, signal);

@@ -60,6 +60,7 @@ const RUNNER_ENDED = /runner process has terminated(: exit status \d+| with exit
 const TOO_LONG = /exceeds? (the )?(available |maximum )?context|prompt is too long|input .*too (long|large)/i;
 const BUSY = /server busy|maximum pending requests/i;
 const NOT_FOUND = /^model ['"].*['"] not found|try pulling it first/i;
+const PAGE_NOT_FOUND = /^(404 )?page not found/i;
 const UNSUPPORTED = /does not support|unsupported/i;
 /** Ollama answers these with status 500 although the request is wrong. */
 const BAD_REQUEST =
@@ -79,6 +80,9 @@ export function fromOllama(status: number | undefined, text: string, model: stri
       ...(hint !== undefined && { hint }),
       ...(retryAfterSecs !== undefined && { retryAfterSecs }),
     });
+  if (status === 404 && PAGE_NOT_FOUND.test(said)) {
+    return error('engine_failed', 'what answers there does not speak Ollama’s API', 'check engine.ollama_url');
+  }
   if (status === 404 || NOT_FOUND.test(said)) {
     return error('model_not_found', `model '${model}' not found`, `\`ollama pull ${model}\` gets it`);
   }

@@ -7,6 +7,7 @@
  */
 
 import { GoGridError } from '../../errors.ts';
+import { requestObstacle } from '../../jobs/resume.ts';
 import type { JobInput } from '../../protocol/job.ts';
 import type { Body, NativeRequest, TextInput } from './requests.ts';
 
@@ -43,16 +44,11 @@ export function checkResumable(model: string, input: JobInput, traits: ResumeTra
   if (why !== undefined) throw cannotContinue(model, why);
 }
 
+/** What holds for every engine is decided by the job flow; what this engine cannot do besides is decided here. */
 function obstacle(input: JobInput, traits: ResumeTraits): string | undefined {
   if (input.kind !== 'chat' && input.kind !== 'generate') return `${input.kind} jobs have no text to go on with`;
-  if (input.format !== undefined && input.format !== null && input.format !== '') {
-    return 'the grammar of its format would start anew';
-  }
   if (traits.thinks && input.think !== false && !isRaw(input)) return 'the model reasons before it answers';
-  if (input.kind === 'generate') return (input.images?.length ?? 0) > 0 ? 'it looks at images' : undefined;
-  if ((input.tools?.length ?? 0) > 0) return 'a tool call would not be recognised';
-  if (input.messages.some((message) => (message.images?.length ?? 0) > 0)) return 'it looks at images';
-  return undefined;
+  return requestObstacle(input);
 }
 
 /** Whether the prompt is given to the model as it is: nothing has to be rendered. */
@@ -72,8 +68,15 @@ export function renderedPrompt(line: Body): string | undefined {
   return typeof template === 'string' && template !== '' ? template : undefined;
 }
 
+/** Output tokens that the answer may still have; undefined when nothing limits it. */
+export function tokensLeft(native: NativeRequest, resume: Resume, traits: ResumeTraits): number | undefined {
+  const limit = optionsOf(native.body).num_predict ?? traits.numPredict;
+  // For Ollama 0 and less mean: no limit.
+  return typeof limit === 'number' && limit > 0 ? Math.max(0, limit - resume.tokens) : undefined;
+}
+
 /**
- * The request that goes on behind `resume.text`, or undefined when the answer already has all the tokens it may have.
+ * The request that goes on behind `resume.text`, for an answer that has tokens left.
  * @param prompt as the model saw it when the answer began
  * @throws GoGridError `cannot_continue` when the prompt leaves the model's reasoning open
  */
@@ -82,16 +85,13 @@ export function resumeRequest(
   prompt: string,
   resume: Resume,
   traits: ResumeTraits,
-): NativeRequest | undefined {
+): NativeRequest {
   const { model, keep_alive } = native.body;
   if (traits.thinks && native.body.raw !== true && !THINKING_CLOSED.test(prompt)) {
     throw cannotContinue(String(model), 'its template does not close the reasoning');
   }
   const options = optionsOf(native.body);
-  const limit = options.num_predict ?? traits.numPredict;
-  const limited = typeof limit === 'number' && limit > 0;
-  const left = limited ? limit - resume.tokens : 0;
-  if (limited && left <= 0) return undefined;
+  const left = tokensLeft(native, resume, traits);
   return {
     path: '/api/generate',
     body: {
@@ -103,7 +103,7 @@ export function resumeRequest(
       truncate: false,
       ...(traits.thinks && { think: false }),
       ...(keep_alive !== undefined && { keep_alive }),
-      options: limited ? { ...options, num_predict: left } : options,
+      options: left === undefined ? options : { ...options, num_predict: left },
     },
   };
 }
