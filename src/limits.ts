@@ -180,7 +180,11 @@ export const MESH = {
   /** Provider records that could not be placed are tried again so much later. */
   dhtRetryMs: 30_000,
   /** Records are placed this long after a change: at a start, models and peers come one after the other. */
-  dhtSettleMs: 1_000,
+  dhtSettleMs: 3_000,
+  /** The first walk to one's own place in the DHT. */
+  dhtSelfQueryMs: 10_000,
+  /** Nodes that a walk asks at once. */
+  dhtParallel: 3,
   maxKnownPeers: 256,
   maxConnections: 512,
   /** Inbound connections a second from one address: twenty nodes start behind one NAT, or on one machine. */
@@ -220,6 +224,8 @@ export const MESH = {
   probeAfterMs: 250,
   /** Dials at once that the node makes by itself. */
   maxDialsAtOnce: 8,
+  /** Pings to one peer at once: ours, the connection monitor's and those of the DHT. */
+  maxPings: 8,
   /** Round trips kept per peer; their median is its latency. */
   latencySamples: 5,
   latencyEveryMs: 30_000,
@@ -230,6 +236,8 @@ export const MESH = {
   /** Subscriptions, messages and control messages in one gossip transmission; the library's own bound is 5,000. */
   maxGossipParts: 64,
   maxGossipIds: 512,
+  /** Between the last message of a node that stops and the end of its connections: a round trip over the world. */
+  lastWordsMs: 250,
   /** A stop waits this long for connections to close in order. */
   hangUpMs: 500,
   /** Records that the DHT keeps here for others; the oldest makes room. */

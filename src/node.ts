@@ -32,8 +32,8 @@ import { LevelKnownPeers } from './storage/known-peers.ts';
 import type { Logger } from './telemetry/logger.ts';
 
 const NETWORK_ID = networkIdOf(LOCAL_NETWORK);
-/** Part of the grace time that is kept for closing what is open. */
-const CLOSING_MS = 1_000;
+/** Part of the grace time that is kept for closing what is open: last words to clients, goodbye to the mesh, the disk. */
+const CLOSING_MS = 2_000;
 /** As `protocol/profile.ts` bounds it. */
 const MAX_NAME_CHARS = 64;
 
@@ -327,6 +327,7 @@ function buildApi(config: Config, deps: NodeDeps, stores: Stores, worker: Worker
       host,
       port,
       requireKey,
+      privacy: config.privacy.default,
       key: stores.apiKey,
       allowedOrigins: config.api.allowed_origins,
       allowedHosts: config.api.allowed_hosts,

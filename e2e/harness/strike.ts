@@ -23,7 +23,8 @@ const CRAWL_TOKENS_PER_SECOND = 4;
 /** Asks the model `words` one question, and calls `strike` when so much of the answer has come. */
 export async function askAndStrike(mesh: Mesh, { from = 0, content, atToken, ...calls }: Strike): Promise<Streamed> {
   const engines = mesh.members.flatMap(({ engine }) => (engine === undefined ? [] : [engine]));
-  await setFaults(engines, [{ kind: 'slow', afterTokens: atToken, tokensPerSecond: CRAWL_TOKENS_PER_SECOND }]);
+  // The token behind the place where it slows down comes at once.
+  await setFaults(engines, [{ kind: 'slow', afterTokens: atToken - 1, tokensPerSecond: CRAWL_TOKENS_PER_SECOND }]);
   const place = tokensTo(content).slice(0, atToken).join('').length;
   let struck = false;
   return streamChat(openai(mesh.node(from)), {

@@ -54,6 +54,8 @@ describe.each(places)('openai %s', (_, index, route) => {
     const job = await node().job(streamed.job);
     expect(job).toMatchObject({ state: 'completed', reason: null, model: 'words:latest', tokensOut: 40 });
     expect(job.direction).toBe(index === 0 ? 'local' : 'out');
+    const atProvider = await shared().mesh.node(0).job(streamed.job);
+    expect(atProvider).toMatchObject({ direction: index === 0 ? 'local' : 'in', state: 'completed', tokensOut: 40 });
   });
 
   test('respects max_tokens, stop and seed', async () => {
@@ -150,6 +152,22 @@ describe.each(places)('openai %s', (_, index, route) => {
     await expect(tools).rejects.toMatchObject({ status: 400 });
     await expect(tools).rejects.toThrow('does not support tools');
   });
+});
+
+test('a prompt that may not leave its machine does not', async () => {
+  const { mesh } = shared();
+  const before = await generations(mesh.engine(0));
+  const headers = { 'x-gogrid-privacy': 'local' };
+  const asked = openai(mesh.node(1)).chat.completions.create({ model: 'words', messages: ask('secret') }, { headers });
+  await expect(asked).rejects.toBeInstanceOf(OpenAI.PermissionDeniedError);
+  await expect(asked).rejects.toMatchObject({ code: 'privacy_unserved' });
+  expect(await generations(mesh.engine(0))).toHaveLength(before.length);
+  const content = 'no secret words=5';
+  const here = await openai(mesh.node(0)).chat.completions.create(
+    { model: 'words', messages: ask(content) },
+    { headers },
+  );
+  expect(here.choices[0]?.message.content).toBe(answerTo(content));
 });
 
 describe.each(places)('ollama %s', (_, index) => {

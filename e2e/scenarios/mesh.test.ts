@@ -32,40 +32,6 @@ scenario('the bootstrap node dies, and comes back', { within: 60_000 }, async (s
   await ask(0);
 });
 
-scenario('a node that leaves in order is gone at once, and its jobs move on', { within: 40_000 }, async (stage) => {
-  const engine = { tokensPerSecond: 60 };
-  const mesh = await stage.mesh([{}, { engine }, { engine }], { env: { GOGRID_NODE_SHUTDOWN_GRACE_SECS: '1' } });
-  const content = `${stage.random.word(8)} words=150`;
-  let leaving = 0;
-  let exit: Promise<unknown> | undefined;
-  const streamed = await streamChat(openai(mesh.node(0)), {
-    content,
-    onChunk: ({ chunks, provider }) => {
-      if (chunks !== 20) return;
-      leaving = mesh.indexOf(provider);
-      exit = mesh.node(leaving).stop();
-    },
-  });
-  expect(streamed.text).toBe(answerTo(content));
-  await expect(exit).resolves.toEqual({ code: 0, signal: null });
-  const { attempts } = await mesh.node(0).job(streamed.job);
-  expect(attempts).toHaveLength(2);
-  await until(
-    async () =>
-      (await mesh.node(0).peers()).every(({ name, status }) => name !== `node-${leaving + 1}` || status === 'leaving'),
-    { what: 'the node to be gone', within: 3_000 },
-  );
-});
-
-scenario('a node without jobs ends quickly', { within: 20_000 }, async (stage) => {
-  const mesh = await stage.mesh([{ engine: {} }, {}]);
-  for (const index of [1, 0]) {
-    const startedAt = performance.now();
-    await expect(mesh.node(index).stop()).resolves.toEqual({ code: 0, signal: null });
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
-  }
-});
-
 scenario('a model that is pulled later is known to all', { within: 30_000 }, async (stage) => {
   const mesh = await stage.mesh([{ engine: {} }, {}, {}]);
   await mesh.engine(0).control({ models: [{ name: 'words:latest' }, { name: 'late:7b' }] });

@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { ask, ollama, openai, streamChat } from '../harness/clients.ts';
 import { answerTo, generations } from '../harness/expected.ts';
 import { scenario } from '../harness/stage.ts';
+import { askAndStrike } from '../harness/strike.ts';
 
 scenario('five nodes, the model on one: all give the same words', { within: 40_000 }, async (stage) => {
   const mesh = await stage.mesh([{}, {}, { engine: {} }, {}, {}]);
@@ -35,14 +36,9 @@ scenario(
     const engine = { tokensPerSecond: 120 };
     const mesh = await stage.mesh([{}, { engine }, { engine }]);
     const content = `What about ${stage.random.word(6)}? words=100`;
-    const at = stage.random.int(5, 80);
-    const streamed = await streamChat(openai(mesh.node(0)), {
-      content,
-      onChunk: async ({ chunks, provider }) => {
-        if (chunks === at) await mesh.node(mesh.indexOf(provider)).kill();
-      },
-    });
-    expect(streamed.text, `killed after ${at} chunks`).toBe(answerTo(content));
+    const atToken = stage.random.int(1, 98);
+    const streamed = await askAndStrike(mesh, { content, atToken, strike: (provider) => mesh.node(provider).kill() });
+    expect(streamed.text, `killed after ${atToken} tokens`).toBe(answerTo(content));
     const { attempts } = await mesh.node(0).job(streamed.job);
     expect(attempts).toHaveLength(2);
   },

@@ -10,7 +10,6 @@ import {
 import { GoGridError, toGoGridError } from '../errors.ts';
 import { API } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { parseJson } from './body.ts';
 import { dialectOf, errorAnswer } from './dialect.ts';
 import type { Access, Guard } from './guard.ts';
 import { preflightHeaders } from './origins.ts';
@@ -25,7 +24,6 @@ export interface Gate {
 
 export function createApp(gate: Gate, log: Logger): FastifyInstance {
   const app = fastify({
-    bodyLimit: API.maxBodyBytes,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: API.maxParamChars, ignoreTrailingSlash: true, ignoreDuplicateSlashes: true },
     // The address itself is malformed: no route was looked up, and nothing was checked yet.
@@ -36,7 +34,8 @@ export function createApp(gate: Gate, log: Logger): FastifyInstance {
     // Bodies are checked by zod and written by JSON.stringify: Fastify's own compilers would only cost time to load.
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
   });
-  readBodies(app);
+  // Routes read their bodies themselves (body.ts), after all checks and whatever the content type.
+  app.addHttpMethod('POST', { hasBody: false, overrideExisting: true });
   guardRequests(app, gate);
   answerPreflights(app);
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply, log));
@@ -50,28 +49,9 @@ export function createApp(gate: Gate, log: Logger): FastifyInstance {
   return app;
 }
 
-function readBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser('*', { parseAs: 'string' }, (request, body: string, done) => {
-    try {
-      done(null, parseJson(body, request.headers));
-    } catch (thrown) {
-      done(toGoGridError(thrown));
-    }
-  });
-}
-
 function guardRequests(app: FastifyInstance, gate: Gate): void {
   app.addHook('onRequest', (request, reply, done) => {
-    const access = accessOf(request);
-    const refused = refusal(gate, request, reply, access);
-    if (refused !== undefined) {
-      done(refused);
-      return;
-    }
-    // Ollama reads JSON whatever the header says, and so does this surface, even under a header that Fastify cannot read.
-    if (access === 'inference') request.headers['content-type'] = 'application/json';
-    done();
+    done(refusal(gate, request, reply, accessOf(request)));
   });
 }
 

@@ -1,18 +1,18 @@
 /** From the bytes of a body to a checked value; every fault is told with its field, what came, and what should have come. */
 
-import type { IncomingHttpHeaders } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { core, ZodType } from 'zod';
 import { GoGridError } from '../errors.ts';
 import { API } from '../limits.ts';
 import { jsonErrorPosition } from './json-position.ts';
 
 /**
- * Reads a body as JSON whatever its content type says, as Ollama does: a plain `curl -d` names a form.
+ * Reads a request's body as JSON, whatever its content type says, as Ollama does: a plain `curl -d` names a form.
  * @returns undefined for an empty body
- * @throws GoGridError `invalid_request`, `unsupported`
+ * @throws GoGridError `invalid_request`, `unsupported`, `payload_too_large`, `cancelled`
  */
-export function parseJson(text: string, headers: IncomingHttpHeaders): unknown {
-  const encoding = headers['content-encoding'] ?? 'identity';
+export async function readJson(request: IncomingMessage): Promise<unknown> {
+  const { 'content-encoding': encoding = 'identity', 'content-length': length } = request.headers;
   if (encoding !== 'identity') {
     throw new GoGridError({
       code: 'unsupported',
@@ -20,12 +20,48 @@ export function parseJson(text: string, headers: IncomingHttpHeaders): unknown {
       hint: 'send the body as it is, without Content-Encoding',
     });
   }
+  if (Number(length) > API.maxBodyBytes) throw tooLarge();
+  const text = await readText(request);
   if (text === '') return undefined;
   try {
     return JSON.parse(text);
   } catch {
     throw notJson(text);
   }
+}
+
+/** Fastify could do it, at the price of an asynchronous resource, a parser table and a media type for every request. */
+function readText(request: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    const settle = (error: GoGridError | undefined) => {
+      request.off('data', onData).off('end', onEnd).off('close', onClose);
+      if (error !== undefined) reject(error);
+      else resolve(decode(parts, bytes));
+    };
+    const onData = (part: Buffer) => {
+      parts.push(part);
+      bytes += part.length;
+      if (bytes > API.maxBodyBytes) settle(tooLarge());
+    };
+    const onEnd = () => settle(undefined);
+    const onClose = () => settle(new GoGridError({ code: 'cancelled', message: 'the client hung up' }));
+    request.on('data', onData).on('end', onEnd).on('close', onClose);
+  });
+}
+
+function decode(parts: readonly Buffer[], bytes: number): string {
+  const [only] = parts;
+  return (parts.length === 1 && only !== undefined ? only : Buffer.concat(parts, bytes)).toString('utf8');
+}
+
+function tooLarge(): GoGridError {
+  return new GoGridError({
+    code: 'payload_too_large',
+    message: `body: it is larger than ${API.maxBodyBytes} bytes (${API.maxBodyBytes / 1024 ** 2} MiB)`,
+    hint: 'send smaller images, or fewer messages',
+  });
 }
 
 function notJson(text: string): GoGridError {
@@ -71,7 +107,10 @@ export function unsupportedField(field: string, problem: string, hint: string): 
   return new GoGridError({ code: 'unsupported', message: `${field}: ${problem}`, hint, data: { field } });
 }
 
-/** Everything behind this recurses, and travels as CBOR: depth is bounded, and `1e999` is not a number. */
+/**
+ * Everything behind this recurses, and travels to other nodes: depth is bounded, `1e999` is not a number, and the one name
+ * that copies of an object lose, or take for its prototype, is refused.
+ */
 function checkShape(body: unknown): void {
   let level = isContainer(body) ? [body] : [];
   for (let depth = 0; level.length > 0; depth++) {
@@ -80,6 +119,7 @@ function checkShape(body: unknown): void {
     }
     const next: object[] = [];
     for (const container of level) {
+      if (Object.hasOwn(container, '__proto__')) throw fieldError('body', 'no field may be called __proto__');
       for (const value of Array.isArray(container) ? container : Object.values(container)) {
         if (isContainer(value)) next.push(value);
         else if (value === Number.POSITIVE_INFINITY || value === Number.NEGATIVE_INFINITY) {

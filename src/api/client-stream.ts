@@ -1,6 +1,6 @@
 /**
- * A streamed answer on its way to one client. One write a chunk, the headers together with the first; a client that reads
- * slowly holds the job back, one that stops reading loses it, and one that waits gets signs of life.
+ * A streamed answer on its way to one client. A client that reads slowly holds the job back, one that stops reading loses
+ * it, and one that waits gets signs of life.
  */
 
 import type { OutgoingHttpHeaders } from 'node:http';
@@ -23,6 +23,10 @@ export interface StreamFrame {
   readonly cutAfterError: boolean;
 }
 
+/**
+ * The first text leaves at once, together with the headers. What follows is gathered until the program has read all that
+ * came in with it, so that chunks which arrived together leave together, in one write.
+ */
 export class ClientStream {
   /** Sent with the first byte. */
   readonly headers: OutgoingHttpHeaders = {};
@@ -31,7 +35,7 @@ export class ClientStream {
   readonly #clock: Clock;
   #timer: Timer;
   #writtenAt: number;
-  #full = false;
+  #gathered = '';
 
   constructor(exchange: Exchange, frame: StreamFrame, clock: Clock) {
     this.#exchange = exchange;
@@ -43,31 +47,37 @@ export class ClientStream {
 
   /** Writes text of the stream. While `full` after it, wait for `drained`. */
   write(text: string): void {
-    if (this.#exchange.gone) return;
-    const { response } = this.#exchange;
-    if (!response.headersSent) this.#begin();
-    this.#writtenAt = this.#clock.elapsed();
-    this.#full = !response.write(text);
+    const { response, gone } = this.#exchange;
+    if (gone) return;
+    if (!response.headersSent) {
+      this.#begin();
+      response.write(text);
+      return;
+    }
+    if (this.#gathered === '') setImmediate(this.#flush);
+    this.#gathered += text;
+    if (this.#gathered.length > API.maxGatheredChars) this.#flush();
   }
 
   get full(): boolean {
-    return this.#full;
+    const { response } = this.#exchange;
+    return response.writableNeedDrain || response.socket?.writableNeedDrain === true;
   }
 
   /** Resolves when the client has read enough for more, or is gone. */
   drained(): Promise<void> {
     const { response } = this.#exchange;
-    if (!response.writableNeedDrain || this.#exchange.gone) return Promise.resolve();
+    const { socket } = response;
+    if (!this.full || this.#exchange.gone || socket === null) return Promise.resolve();
     return new Promise((resolve) => {
       const stalled = this.#clock.after(API.stalledClientMs, () => response.destroy());
       const done = () => {
         stalled.cancel();
-        response.off('drain', done);
+        socket.off('drain', done);
         response.off('close', done);
-        this.#full = false;
         resolve();
       };
-      response.once('drain', done);
+      socket.once('drain', done);
       response.once('close', done);
     });
   }
@@ -77,7 +87,7 @@ export class ClientStream {
     this.release();
     if (this.#exchange.gone) return;
     if (!this.#exchange.response.headersSent) this.#begin();
-    this.#exchange.response.end(text);
+    this.#exchange.response.end(this.#take() + text);
   }
 
   /** Ends the stream so that no client takes it for complete. */
@@ -91,7 +101,7 @@ export class ClientStream {
       response.end(answer.body);
       return;
     }
-    const text = this.#frame.error(error);
+    const text = this.#take() + this.#frame.error(error);
     if (!this.#frame.cutAfterError) {
       response.end(text);
       return;
@@ -108,6 +118,7 @@ export class ClientStream {
   }
 
   #begin(): void {
+    this.#writtenAt = this.#clock.elapsed();
     this.#exchange.response.writeHead(200, {
       'content-type': this.#frame.contentType,
       'cache-control': 'no-cache',
@@ -115,12 +126,33 @@ export class ClientStream {
     });
   }
 
+  #take(): string {
+    const text = this.#gathered;
+    this.#gathered = '';
+    return text;
+  }
+
+  /**
+   * A chunk of HTTP/1.1 (RFC 9112, 7.1) is made here and goes to the socket: `response.write` makes four writes of it and
+   * costs twice as much (measured: 2.8 of 7 µs a chunk).
+   */
+  readonly #flush = (): void => {
+    const { response, gone } = this.#exchange;
+    if (gone || response.writableEnded || this.#gathered === '') return;
+    const text = this.#take();
+    this.#writtenAt = this.#clock.elapsed();
+    const { socket } = response;
+    // Without a socket an earlier answer on the connection is not complete: Node keeps this one back.
+    if (!response.chunkedEncoding || socket === null) response.write(text);
+    else socket.write(`${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`);
+  };
+
   /** One timer a stream: it looks how long nothing was written and sleeps for the rest. */
   #tick(): void {
     if (this.#exchange.gone) return;
     const quietMs = this.#clock.elapsed() - this.#writtenAt;
     const due = quietMs >= API.keepAliveEveryMs;
-    if (due && !this.#full) this.write(this.#frame.keepAlive());
+    if (due && !this.full) this.write(this.#frame.keepAlive());
     this.#timer = this.#clock.after(due ? API.keepAliveEveryMs : API.keepAliveEveryMs - quietMs, () => this.#tick());
   }
 }

@@ -21,12 +21,20 @@ const HOST = /^(\[[0-9a-f:.]+\]|[^:[\]]+)(:[0-9]{1,5})?$/;
 export function hostCheck(rules: HostRules): (host: string | undefined, localAddress: string | undefined) => boolean {
   const own = rules.hostname.toLowerCase();
   const names = new Set(['localhost', own, own.split('.')[0], ...rules.allowedHosts.map((host) => host.toLowerCase())]);
-  return (host, localAddress) => {
+  const check = (host: string | undefined, localAddress: string | undefined) => {
     const name = hostNameOf(host);
     if (name === undefined) return false;
     if (names.has(name)) return true;
     if (isIP(name) !== 0) return isLoopback(name) || name === plainAddress(localAddress);
     return NAME.test(name) && PRIVATE_SUFFIXES.some((suffix) => name.endsWith(suffix));
+  };
+  // Nearly every request names the host that the one before it named.
+  let passed: { readonly host: string | undefined; readonly localAddress: string | undefined } | undefined;
+  return (host, localAddress) => {
+    if (passed !== undefined && host === passed.host && localAddress === passed.localAddress) return true;
+    const allowed = check(host, localAddress);
+    if (allowed) passed = { host, localAddress };
+    return allowed;
   };
 }
 

@@ -6,11 +6,11 @@ import { GoGridError, toGoGridError } from '../errors.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
 import { API } from '../limits.ts';
 import type { JobInput, ToolCall } from '../protocol/job.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { ClientStream, type StreamFrame } from './client-stream.ts';
 import type { Exchange } from './exchange.ts';
-import type { Logger } from '../telemetry/logger.ts';
-import { logDefect } from './wire-errors.ts';
 import { jobHeaders, totalHeaders } from './job-headers.ts';
+import { logDefect } from './wire-errors.ts';
 
 export type Placed = Extract<JobOutput, { type: 'placed' }>;
 export type Chunk = Extract<JobOutput, { type: 'chunk' }>;
@@ -33,12 +33,7 @@ export interface AnswerFormat extends StreamFrame {
 }
 
 /** Streams a job's answer. Never throws: whatever goes wrong reaches the client, or nobody is left to tell. */
-export async function streamJob(
-  exchange: Exchange,
-  spec: JobSpec,
-  format: AnswerFormat,
-  deps: JobDeps,
-): Promise<void> {
+export async function streamJob(exchange: Exchange, spec: JobSpec, format: AnswerFormat, deps: JobDeps): Promise<void> {
   const stream = new ClientStream(exchange, format, deps.clock);
   let complete = false;
   try {
@@ -132,12 +127,17 @@ function setHeaders({ response, gone }: Exchange, headers: Record<string, string
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
 }
 
+/** Who may see a prompt: this machine, those of the same owner, friends, or every admitted node. */
+export type PrivacyTier = 'local' | 'own' | 'friends' | 'mesh';
+
 /**
  * What a request asks of the mesh, with what its headers say.
+ * @param privacy the tier of requests that name none
  * @throws GoGridError `invalid_request` naming the header, `privacy_unserved`
  */
-export function jobSpec(model: string, input: JobInput, headers: IncomingHttpHeaders): JobSpec {
-  return { model, input, deadlineMs: deadlineOf(headers), privacy: privacyOf(headers) };
+export function jobSpec(model: string, input: JobInput, headers: IncomingHttpHeaders, privacy: PrivacyTier): JobSpec {
+  const tier = headers['x-gogrid-privacy'] ?? privacy;
+  return { model, input, deadlineMs: deadlineOf(headers), privacy: reachOf(tier) };
 }
 
 function deadlineOf(headers: IncomingHttpHeaders): number | undefined {
@@ -153,26 +153,25 @@ function deadlineOf(headers: IncomingHttpHeaders): number | undefined {
   });
 }
 
-function privacyOf(headers: IncomingHttpHeaders): 'local' | 'mesh' {
-  const text = headers['x-gogrid-privacy'];
-  switch (text) {
-    case undefined:
+/** How far a prompt of this tier may go. Every node is still its own owner, so that its own nodes are itself. */
+function reachOf(tier: string | string[]): JobSpec['privacy'] {
+  switch (tier) {
     case 'mesh':
       return 'mesh';
     case 'local':
-      return 'local';
     case 'own':
+      return 'local';
     case 'friends':
       throw new GoGridError({
         code: 'privacy_unserved',
-        message: `x-gogrid-privacy: '${text}' is not served by this version`,
+        message: "x-gogrid-privacy: 'friends' is not served by this version",
         hint: 'use local for this machine alone, or mesh',
       });
     default:
       throw new GoGridError({
         code: 'invalid_request',
-        message: `x-gogrid-privacy: '${String(text).slice(0, 40)}' is not a tier`,
-        hint: 'use local or mesh',
+        message: `x-gogrid-privacy: '${String(tier).slice(0, 40)}' is not a tier`,
+        hint: 'use local, own or mesh',
         data: { field: 'x-gogrid-privacy' },
       });
   }

@@ -5,18 +5,13 @@ import type { LoadedModel, ModelDescription } from '../jobs/ports.ts';
 import type { JobRecord } from '../jobs/record.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 
-/** One model of the mesh: what the control surface shows of it, and what Ollama's clients want besides. */
-export interface CatalogueModel extends Model {
-  /** Milliseconds since 1970; for a model that only peers have, when this node heard of it. */
-  readonly modifiedAt: number;
-  /** Such as `gguf`; empty when not known. */
-  readonly format: string;
-}
-
 /** Every model that an admitted node of the mesh runs, this one included. */
 export interface Catalogue {
-  /** One line a canonical name: this machine's own first, then by name. Answers from memory. */
-  models(): readonly CatalogueModel[];
+  /**
+   * One line a canonical name: this machine's own first, then by name. Answers from memory. A model that only peers have is
+   * as old as this node's knowledge of it.
+   */
+  models(): readonly Model[];
   /**
    * What this machine's engine says of a model it has.
    * @returns undefined when only peers have it

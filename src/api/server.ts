@@ -12,6 +12,7 @@ import { controlRoutes } from './control.ts';
 import { Exchanges } from './exchange.ts';
 import { createGuard, type GuardOptions } from './guard.ts';
 import { isLoopback } from './hosts.ts';
+import type { PrivacyTier } from './job-answer.ts';
 import { boundedServer, type Listening, listen } from './listeners.ts';
 import { ollamaRoutes } from './ollama/routes.ts';
 import { openAiRoutes } from './openai/routes.ts';
@@ -24,6 +25,8 @@ export interface ApiOptions extends GuardOptions {
   readonly host: string;
   /** 0 takes any free one. */
   readonly port: number;
+  /** Who may see the prompt of a request that does not say. */
+  readonly privacy: PrivacyTier;
 }
 
 export interface ApiDeps {
@@ -53,7 +56,7 @@ export function createApi(options: ApiOptions, deps: ApiDeps): Api {
   const gate: Gate = { guard: createGuard({ ...options, requireKey: !isOpen }), closing: false };
   const exchanges = new Exchanges();
   const app = createApp(gate, deps.log);
-  const surface: SurfaceDeps = { ...deps, exchanges, inference: INFERENCE };
+  const surface: SurfaceDeps = { ...deps, exchanges, privacy: options.privacy, inference: INFERENCE };
   openAiRoutes(app, surface);
   ollamaRoutes(app, surface);
   controlRoutes(app, { ...deps, exchanges });

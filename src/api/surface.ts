@@ -5,6 +5,7 @@ import type { RunJob } from '../jobs/output.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Exchanges } from './exchange.ts';
 import type { Access } from './guard.ts';
+import type { PrivacyTier } from './job-answer.ts';
 import type { Catalogue } from './ports.ts';
 
 declare module 'fastify' {
@@ -24,6 +25,8 @@ export interface SurfaceDeps {
   readonly clock: Clock;
   readonly exchanges: Exchanges;
   readonly log: Logger;
+  /** Tier of requests that name none. */
+  readonly privacy: PrivacyTier;
   /** For the routes of the inference surface. */
   readonly inference: RouteAccess;
 }

@@ -11,31 +11,12 @@ import { errorAnswer } from './dialect.ts';
 export function fromFastify(thrown: unknown): GoGridError | undefined {
   const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
   switch (code) {
-    case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new GoGridError({
-        code: 'payload_too_large',
-        message: `body: it is larger than ${API.maxBodyBytes} bytes (${API.maxBodyBytes / 1024 ** 2} MiB)`,
-        hint: 'send smaller images, or fewer messages',
-      });
     case 'FST_ERR_BAD_URL':
     case 'FST_ERR_MAX_PARAM_LENGTH':
       return new GoGridError({
         code: 'not_found',
         message: 'this is no path of this node',
         hint: 'GET /openapi.json lists what there is',
-      });
-    case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
-      return new GoGridError({
-        code: 'invalid_request',
-        message: 'content-type: it cannot be read',
-        hint: 'send application/json',
-      });
-    case 'FST_ERR_CTP_INVALID_CONTENT_LENGTH':
-    case 'ECONNRESET':
-      return new GoGridError({
-        code: 'invalid_request',
-        message: 'body: it is not as long as Content-Length says',
-        hint: 'send the body whole',
       });
     default:
       return undefined;
@@ -67,8 +48,8 @@ export function refuseBody(
 
 /** Answers bytes that are no request, and closes the connection. */
 export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
-  // An answer that is on its way may not get another in its middle.
-  const busy = (socket as Socket & { _httpMessage?: unknown })._httpMessage != null;
+  // An answer that is on its way may not get another in its middle; Node knows it under this name alone.
+  const busy = (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage?.headersSent === true;
   if (error.code === 'ECONNRESET' || busy || !socket.writable) {
     socket.destroy();
     return;

@@ -131,11 +131,11 @@ describe('without a node', () => {
 
 describe('config', () => {
   it('shows every setting with its source', async () => {
-    const options = { config: '[api]\nport = 5000\n', env: { GOGRID_WORKER_MAX_WAIT_SECS: '5' } };
+    const options = { config: '[api]\nport = 5000\n', env: { GOGRID_WORKER_MAX_JOB_SECS: '5' } };
     const { out } = await gogrid('config', options);
     expect(out.split('\n')).toHaveLength(SETTINGS.length + 2);
     expect(out).toMatch(/^api\.port +5000 +\/h\/config\.toml, line 2$/m);
-    expect(out).toMatch(/^worker\.max_wait_secs +5 +GOGRID_WORKER_MAX_WAIT_SECS$/m);
+    expect(out).toMatch(/^worker\.max_job_secs +5 +GOGRID_WORKER_MAX_JOB_SECS$/m);
     expect(out).toMatch(/^api\.host +127\.0\.0\.1 +default$/m);
     expect(JSON.parse((await gogrid('config --json', options)).out)['api.port']).toEqual({
       value: 5000,

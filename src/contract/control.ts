@@ -4,6 +4,7 @@
  */
 
 import { z } from 'zod';
+import { API } from '../limits.ts';
 
 const uint = z.int().nonnegative();
 const time = uint.describe('milliseconds since 1970');
@@ -120,6 +121,8 @@ export const model = z.object({
   contextLength: uint,
   capabilities: z.array(z.string()),
   warm: z.boolean().describe('in memory somewhere'),
+  modifiedAt: time,
+  format: z.string().describe('such as `gguf`; empty when not known'),
 });
 export const modelList = z.object({ models: z.array(model), total: uint });
 
@@ -154,10 +157,10 @@ export const job = z.object({
   tokensPerSecond: z.number().nullable(),
 });
 export const jobList = z.object({ jobs: z.array(job), total: uint });
-export const jobListQuery = z.object({ limit: z.coerce.number().int().min(1).max(1000).default(50) });
+export const jobListQuery = z.object({ limit: z.coerce.number().int().min(1).max(API.maxListed).default(50) });
 
 export const logQuery = z.object({
-  lines: z.coerce.number().int().min(1).max(10_000).default(200),
+  lines: z.coerce.number().int().min(1).max(API.maxLogLines).default(API.defaultLogLines),
   level: z.enum(['trace', 'debug', 'info', 'warn', 'error']).default('trace'),
   follow: z
     .enum(['true', 'false', '1', '0', ''])

@@ -11,13 +11,16 @@ type Piece = Omit<JobChunk, 'seq'>;
 
 export class ChunkWriter {
   readonly #channel: ProviderChannel;
+  readonly #stopped: Promise<void> | undefined;
   #seq = 0;
   #pending: Piece[] = [];
   #pendingChars = 0;
   #flushing: Promise<void> | undefined;
 
-  constructor(channel: ProviderChannel) {
+  /** @param stopped resolves when nobody waits for room any more, as if there were some */
+  constructor(channel: ProviderChannel, stopped?: Promise<void>) {
     this.#channel = channel;
+    this.#stopped = stopped;
   }
 
   /** Resolves at once while there is room; awaiting it is what holds the engine back. */
@@ -27,13 +30,18 @@ export class ChunkWriter {
       return undefined;
     }
     this.#merge(piece);
-    this.#flushing ??= this.#channel.drained().then(() => this.#flush());
+    this.#flushing ??= this.#room().then(() => this.#flush());
     return this.#pendingChars < JOB.maxChunkBytes ? undefined : this.#flushing;
   }
 
   /** Everything pushed so far is handed to the channel when this resolves. */
   async finish(): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing;
+  }
+
+  #room(): Promise<void> {
+    const drained = this.#channel.drained();
+    return this.#stopped === undefined ? drained : Promise.race([drained, this.#stopped]);
   }
 
   #flush(): void {

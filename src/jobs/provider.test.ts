@@ -51,6 +51,22 @@ describe('a provider', () => {
     expect(engine.mostActive).toBe(1);
   });
 
+  test('that a reader holds back stops all the same when it is told to', async () => {
+    const { ask, engine, provider } = onlyNode({ words: 100_000 });
+    const { served } = ask(request());
+    let before = -1;
+    await vi.waitFor(() => {
+      const { out } = provider.tokens;
+      const isHeld = out > 0 && out === before;
+      before = out;
+      expect(isHeld).toBe(true);
+    });
+    await provider.finish(AbortSignal.abort());
+    await served;
+    expect(engine.active).toBe(0);
+    expect(provider.load.running).toBe(0);
+  });
+
   test('rejects a model it does not have, another digest, and a continuation it cannot give', async () => {
     const { ask } = onlyNode();
     for (const wrong of [{ model: 'other:latest' }, { digest: 'cd'.repeat(32) }]) {

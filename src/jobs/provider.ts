@@ -158,7 +158,7 @@ export class Provider {
     run.limit(this.#options.maxJobMs);
 
     const input = foreign ? boundInput(request.input, model.contextLength) : request.input;
-    const chunks = new ChunkWriter(channel);
+    const chunks = new ChunkWriter(channel, run.stopped);
     const startedAt = clock.elapsed();
     for await (const event of engine.run({ model: model.name, input, resume: request.resume }, run.signal)) {
       switch (event.type) {
@@ -173,7 +173,7 @@ export class Provider {
           break;
         case 'vectors':
           channel.send(event);
-          if (!channel.writable) await channel.drained();
+          if (!channel.writable) await Promise.race([channel.drained(), run.stopped]);
           break;
         case 'done':
           await chunks.finish();

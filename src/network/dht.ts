@@ -4,7 +4,6 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { Connection } from '@libp2p/interface';
 import type { KadDHT } from '@libp2p/kad-dht';
 import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
@@ -45,6 +44,8 @@ export class ProviderRecords {
   #peers = 0;
   #due: Timer | undefined;
   #placing = false;
+  /** Rounds in a row in which a record could not be placed. */
+  #failures = 0;
 
   constructor(deps: ProviderRecordsDeps) {
     this.#deps = deps;
@@ -101,10 +102,12 @@ export class ProviderRecords {
 
   async #confirm(node: NodeId, addresses: string[], model: string, signal: AbortSignal): Promise<boolean> {
     const { dialer, state, directory, log } = this.#deps;
+    const serves = () => directory.get(node)?.profile.models.some(({ name }) => name === model) === true;
+    if (serves()) return true;
     try {
-      const connection: Connection = await dialer.reach(node, signal, addresses);
+      const connection = await dialer.reach(node, signal, addresses);
       await state.ask(connection, 'self', signal);
-      return directory.get(node)?.profile.models.some(({ name }) => name === model) === true;
+      return serves();
     } catch {
       log.debug({ node }, 'a provider in the DHT did not answer');
       return false;
@@ -137,18 +140,23 @@ export class ProviderRecords {
     this.#placedAmong = among;
     this.#placing = false;
     const left = [...this.#models].some((model) => !this.#placed.has(model));
-    if (failed > 0) this.#schedule(MESH.dhtRetryMs);
+    this.#failures = failed > 0 ? this.#failures + 1 : 0;
+    if (failed > 0) this.#schedule(Math.min(MESH.dhtRetryMs, MESH.dhtSettleMs * 2 ** this.#failures));
     else if (left && this.#peers > 0) this.#schedule(MESH.dhtSettleMs);
   }
 
   async #placeOne(model: string): Promise<boolean> {
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(MESH.dhtProvideMs)]);
+    let takers = 0;
     try {
-      for await (const _ of this.#deps.dht.provide(modelKey(model), { signal }));
-      return true;
+      for await (const event of this.#deps.dht.provide(modelKey(model), { signal })) {
+        if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') takers++;
+      }
     } catch {
-      this.#deps.log.debug({ model }, 'the DHT did not take a record');
-      return false;
+      // Time is over: those who took it have it.
     }
+    // The DHT may know of nobody yet when its first peer has just come, and provides to nobody without a word.
+    if (takers === 0) this.#deps.log.debug({ model }, 'the DHT did not take a record');
+    return takers > 0;
   }
 }

@@ -223,7 +223,7 @@ export class FrameChannel<Out, In> implements Channel<Out, In> {
 
   #onEnd(cause?: Error): void {
     if (this.#ended) return;
-    const { isLast, what } = this.#options;
+    const { isLast } = this.#options;
     // A connection that goes away looks like a close in order, but for the stream's status.
     const inOrder = this.#stream.status === 'open' && cause === undefined && this.#reader.buffered === 0;
     if (this.#complete || (inOrder && isLast === undefined)) {
@@ -231,7 +231,7 @@ export class FrameChannel<Out, In> implements Channel<Out, In> {
       this.#waiting?.resolve(undefined);
       this.#waiting = undefined;
     } else {
-      const message = inOrder ? `${what}: the other side closed without an end` : `${what}: the stream broke`;
+      const message = inOrder ? 'the other side closed the stream without an end' : 'the stream broke';
       this.#break(new GoGridError({ code: 'provider_lost', message, cause }));
     }
   }

@@ -7,7 +7,7 @@ import type { Admission } from './hello.ts';
 import type { NetworkNames } from './protocols.ts';
 
 /** Far below every threshold of gossipsub: nothing of such a peer is heard, nothing is sent to it. */
-const UNADMITTED_SCORE = -1e6;
+const OUTSIDE_SCORE = -1e6;
 
 export function gossipOptions(names: NetworkNames, admission: Admission): Partial<GossipsubOpts> {
   return {
@@ -46,7 +46,8 @@ export function gossipOptions(names: NetworkNames, admission: Admission): Partia
       maxIdontwantMessageIDs: MESH.maxGossipIds,
     },
     scoreParams: {
-      appSpecificScore: (node) => (admission.isAdmitted(node) ? 0 : UNADMITTED_SCORE),
+      // The last words of a peer, `leaving` among them, are read when its connection is closed already.
+      appSpecificScore: (node) => (admission.isOutside(node) ? OUTSIDE_SCORE : 0),
       appSpecificWeight: 1,
       // Many nodes behind one address are the rule here: a LAN, a NAT, a test machine. The default starves their meshes.
       IPColocationFactorWeight: 0,

@@ -30,6 +30,7 @@ export class Gossip {
   readonly #senders: Rates<NodeId>;
   readonly #authors: Rates<NodeId>;
   #pubsub: GossipSub | undefined;
+  #publishedAt = Number.NEGATIVE_INFINITY;
   readonly #publishing = new Set<Promise<unknown>>();
 
   constructor(names: NetworkNames, deps: GossipDeps) {
@@ -54,10 +55,16 @@ export class Gossip {
     this.#pubsub = pubsub;
   }
 
-  /** Resolves when what was published has been handed to the streams. */
+  /**
+   * Resolves when what was published has had time to arrive. A socket that is closed while its peer still writes loses what
+   * that peer has not read yet, and with it the `leaving` that was said just before.
+   */
   async stop(): Promise<void> {
+    const anybody = (this.#pubsub?.getPeers().length ?? 0) > 0;
     this.#pubsub = undefined;
     await Promise.allSettled(this.#publishing);
+    const restMs = this.#publishedAt + MESH.lastWordsMs - this.#deps.clock.elapsed();
+    if (anybody && restMs > 0) await new Promise<void>((resolve) => this.#deps.clock.after(restMs, resolve));
   }
 
   publishProfile(bytes: Uint8Array): void {
@@ -73,6 +80,7 @@ export class Gossip {
       ?.publish(topic, bytes)
       .catch((error: unknown) => this.#deps.log.debug({ error }, 'a message could not be published'));
     if (sending === undefined) return;
+    this.#publishedAt = this.#deps.clock.elapsed();
     this.#publishing.add(sending);
     void sending.then(() => this.#publishing.delete(sending));
   }

@@ -75,6 +75,12 @@ export class Admission {
     return this.#peers.get(node)?.hello !== undefined;
   }
 
+  /** Whether a peer is connected and not admitted, yet or at all. */
+  isOutside(node: NodeId): boolean {
+    const peer = this.#peers.get(node);
+    return peer !== undefined && peer.hello === undefined;
+  }
+
   /** What an admitted peer said of itself. */
   helloOf(node: NodeId): Hello | undefined {
     return this.#peers.get(node)?.hello;

@@ -13,21 +13,21 @@ import type { NodeId } from '../protocol/ids.ts';
 import {
   type JobRequest,
   jobCancel,
-  jobInput,
   jobRequest,
   largeRequest,
+  requestBody,
   streamPart,
   type ToRequester,
   toRequester,
 } from '../protocol/job.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { FrameChannel } from './frame-channel.ts';
-import { checkMessage, decodeMessage, encodeMessage } from './frames.ts';
+import { decodeFrame, encodeMessage } from './frames.ts';
 import type { NetworkDeps } from './ports.ts';
 import { JOB_PROTOCOL } from './protocols.ts';
 import { abortable, openStream, within } from './streams.ts';
 
-/** A request travels whole, or with its input in the parts behind it. */
+/** A request travels whole, or with its body in the parts behind it. */
 const fromRequester = z.union([jobRequest, largeRequest, streamPart, jobCancel]);
 type FromRequester = z.infer<typeof fromRequester>;
 type LargeRequest = z.infer<typeof largeRequest>;
@@ -103,8 +103,8 @@ export class JobStreams {
   }
 
   async #send(channel: Channel<FromRequester, unknown>, request: JobRequest, signal: AbortSignal): Promise<void> {
-    const { input, ...head } = request;
-    const bytes = encodeMessage(input);
+    const { input, resume, ...head } = request;
+    const bytes = encodeMessage({ input, resume });
     if (bytes.length > JOB.maxRequestBytes) {
       throw new GoGridError({
         code: 'payload_too_large',
@@ -115,7 +115,7 @@ export class JobStreams {
       channel.send(request);
       return;
     }
-    channel.send({ ...head, inputBytes: bytes.length });
+    channel.send({ ...head, bodyBytes: bytes.length });
     for (let at = 0; at < bytes.length; at += JOB.requestPartBytes) {
       await this.#drained(channel, signal);
       channel.send({ type: 'part', data: bytes.slice(at, at + JOB.requestPartBytes) });
@@ -193,27 +193,27 @@ export class JobStreams {
     }
     if ('input' in first) return first;
     const request: LargeRequest = first;
-    if (this.#incomingBytes + request.inputBytes > JOB.maxIncomingRequestBytes) {
+    if (this.#incomingBytes + request.bodyBytes > JOB.maxIncomingRequestBytes) {
       this.#deps.log.debug({ node }, 'a large request was refused: too many at once');
       channel.send({ type: 'reject', code: 'overloaded', message: 'too many large requests at once' });
       channel.close();
       return undefined;
     }
-    this.#incomingBytes += request.inputBytes;
+    this.#incomingBytes += request.bodyBytes;
     try {
       return await this.#takeParts(channel, request);
     } finally {
-      this.#incomingBytes -= request.inputBytes;
+      this.#incomingBytes -= request.bodyBytes;
     }
   }
 
   async #takeParts(
     channel: FrameChannel<ToRequester, FromRequester>,
-    { inputBytes, ...head }: LargeRequest,
+    { bodyBytes, ...head }: LargeRequest,
   ): Promise<JobRequest | undefined> {
     const parts: Uint8Array[] = [];
     let bytes = 0;
-    while (bytes < inputBytes) {
+    while (bytes < bodyBytes) {
       const message = await within(JOB.openTimeoutMs, channel, this.#deps.clock);
       if (message?.type !== 'part') {
         channel.close();
@@ -222,9 +222,8 @@ export class JobStreams {
       parts.push(message.data);
       bytes += message.data.length;
     }
-    const what = 'the input of a job request';
-    const input = checkMessage(jobInput, decodeMessage(Buffer.concat(parts), what), what);
-    return { ...head, input };
+    const body = decodeFrame(requestBody, Buffer.concat(parts), 'the body of a job request');
+    return { ...head, ...body };
   }
 
   #channelDeps(node: NodeId) {
@@ -238,7 +237,7 @@ function requestOrder(): (message: FromRequester) => void {
   return (message) => {
     if (message.type === 'request') {
       if (awaitedBytes !== undefined) throw violation('a second request on one job stream');
-      awaitedBytes = 'input' in message ? 0 : message.inputBytes;
+      awaitedBytes = 'input' in message ? 0 : message.bodyBytes;
     } else if (message.type === 'part') {
       const { length } = message.data;
       if (length === 0 || length > (awaitedBytes ?? 0)) throw violation('a part that no request has announced');

@@ -11,6 +11,7 @@ import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import { MESH } from '../limits.ts';
+import { boundedStore } from './bounded-store.ts';
 import { gated } from './gate.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Admission } from './hello.ts';
@@ -51,7 +52,8 @@ export async function createHost(options: HostOptions, admission: Admission): Pr
     },
     services: {
       identify: identify(),
-      ping: ping(),
+      // One stream a peer is the default, and a ping of ours at the wrong moment keeps that peer out of the DHT, which pings too.
+      ping: ping({ maxInboundStreams: MESH.maxPings, maxOutboundStreams: MESH.maxPings }),
       pubsub: (components: GossipSubComponents) =>
         gossipsub(gossipOptions(names, admission))(gated(components, admission)),
       dht: (components: KadDHTComponents) => {
@@ -62,10 +64,18 @@ export async function createHost(options: HostOptions, admission: Admission): Pr
           // The default drops private addresses, and with them every node of a LAN or on loopback.
           peerInfoMapper: passthroughMapper,
           allowQueryWithZeroPeers: true,
-        })(gated(components, admission));
+          // A walk dials whom it asks. Right after a start the directory answers, and a whole mesh may be starting.
+          initialQuerySelfInterval: MESH.dhtSelfQueryMs,
+          alpha: MESH.dhtParallel,
+        })(gated(withBoundedStore(components), admission));
       },
     },
   });
+}
+
+function withBoundedStore(components: KadDHTComponents): KadDHTComponents {
+  const datastore = boundedStore(components.datastore, MESH.maxDhtRecords);
+  return Object.create(components, { datastore: { value: datastore } });
 }
 
 /** libp2p keeps a public address to itself until another node has dialed it; whoever set `network.listen` knows better. */

@@ -3,14 +3,14 @@ import { VirtualClock } from '../testing/virtual-clock.ts';
 import { BadCounts, Rates } from './rates.ts';
 
 describe('Rates', () => {
-  it('allows twice a second’s worth at once, and from then on the sustained rate', () => {
+  it('allows twice a second’s worth at once, and from then on the sustained rate', async () => {
     const clock = new VirtualClock();
     const rates = new Rates<string>({ perSecond: 10, maxKeys: 4 }, clock);
     const allowed = (times: number) => Array.from({ length: times }, () => rates.allows('a')).filter(Boolean).length;
     expect(allowed(100)).toBe(20);
-    clock.advance(1000);
+    await clock.advance(1000);
     expect(allowed(100)).toBe(10);
-    clock.advance(60_000);
+    await clock.advance(60_000);
     expect(allowed(100)).toBe(20);
   });
 
@@ -33,11 +33,11 @@ describe('BadCounts', () => {
     expect(counts.add('b')).toBe(false);
   });
 
-  it('forgives within a minute, however many there were', () => {
+  it('forgives within a minute, however many there were', async () => {
     const clock = new VirtualClock();
     const counts = new BadCounts({ max: 3, maxKeys: 10 }, clock);
     for (let i = 0; i < 10_000; i++) counts.add('a');
-    clock.advance(60_000);
+    await clock.advance(60_000);
     expect(counts.add('a')).toBe(false);
   });
 });

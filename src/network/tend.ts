@@ -48,6 +48,7 @@ export class Tend {
   readonly #dialing = new Set<NodeId>();
   readonly #stop = new AbortController();
   #next: Timer | undefined;
+  #loaded = false;
   #saved = '';
 
   constructor(options: TendOptions, deps: TendDeps) {
@@ -58,7 +59,7 @@ export class Tend {
 
   /** Dials for the first time; resolves when the known peers are loaded, not when anybody answered. */
   async start(): Promise<void> {
-    this.#tick();
+    this.#dialBootstrap();
     try {
       const addresses = (await this.#deps.knownPeers.load()).slice(0, MESH.maxKnownPeers);
       // The list has the best first, the map the latest last.
@@ -66,6 +67,7 @@ export class Tend {
     } catch (error) {
       this.#deps.log.warn({ error }, 'the known peers could not be read');
     }
+    this.#loaded = true;
     this.#tick();
   }
 
@@ -88,7 +90,7 @@ export class Tend {
     const { clock, directory } = this.#deps;
     // A node that said it leaves is not in the directory any more, and is not disturbed.
     const waitMs = this.#bootstrap.has(node) ? this.#options.reconnectDelayMs : MESH.probeAfterMs;
-    this.#waits.set(node, { failures: 0, notBefore: clock.elapsed() + this.#spread(waitMs) });
+    this.#setWait(node, { failures: 0, notBefore: clock.elapsed() + this.#spread(waitMs) });
     if (directory.get(node) !== undefined && !this.#bootstrap.has(node)) {
       clock.after(waitMs * 2, () => this.#probe(node));
     }
@@ -103,9 +105,20 @@ export class Tend {
   #tick(): void {
     if (this.#stop.signal.aborted) return;
     this.#remember();
-    for (const [node, addresses] of this.#bootstrap) if (this.#isDue(node)) void this.#dial(node, addresses);
+    this.#dialBootstrap();
     for (const [node, addresses] of this.#candidates().slice(0, this.#room())) void this.#dial(node, addresses);
-    this.#schedule(MESH.tendEveryMs);
+    this.#schedule(this.#nextWaitMs());
+  }
+
+  #dialBootstrap(): void {
+    for (const [node, addresses] of this.#bootstrap) if (this.#isDue(node)) void this.#dial(node, addresses);
+  }
+
+  /** Until the next node may be tried again; timers may be a moment early, hence the one on top. */
+  #nextWaitMs(): number {
+    const now = this.#deps.clock.elapsed();
+    const ends = [...this.#waits].filter(([node, { notBefore }]) => notBefore > now && !this.#peers.has(node));
+    return Math.min(MESH.tendEveryMs, ...ends.map(([, { notBefore }]) => Math.ceil(notBefore - now) + 1));
   }
 
   /** How many may be dialed now. */
@@ -155,13 +168,19 @@ export class Tend {
 
   /** @param firstMs the wait after the first failure; it doubles with every other */
   #putOff(node: NodeId, firstMs: number): void {
-    const failures = (this.#waits.get(node)?.failures ?? 0) + 1;
+    const before = this.#waits.get(node);
+    const failures = (before?.failures ?? 0) + 1;
     const waitMs = this.#spread(Math.min(MESH.reconnectMaxMs, firstMs * 2 ** (failures - 1)));
+    const notBefore = Math.max(before?.notBefore ?? 0, this.#deps.clock.elapsed() + waitMs);
+    this.#setWait(node, { failures, notBefore });
+    this.#schedule(waitMs);
+  }
+
+  #setWait(node: NodeId, wait: Wait): void {
     this.#waits.delete(node);
-    this.#waits.set(node, { failures, notBefore: this.#deps.clock.elapsed() + waitMs });
+    this.#waits.set(node, wait);
     const oldest = this.#waits.size > MESH.maxDirectory ? this.#waits.keys().next().value : undefined;
     if (oldest !== undefined) this.#waits.delete(oldest);
-    this.#schedule(waitMs);
   }
 
   /** Half to one and a half of it. */
@@ -184,9 +203,12 @@ export class Tend {
   #nextAt = 0;
 
   #remember(): void {
+    // What an earlier run has left must not be overwritten before it is read.
+    if (!this.#loaded) return;
     for (const [node, dialedAt] of this.#peers) {
       const profile = this.#deps.directory.get(node)?.profile.addresses ?? [];
-      const addresses = new Set([...(dialedAt === undefined ? [] : [dialedAt]), ...profile]);
+      const dialed = dialedAt === undefined ? [] : [dialedAt];
+      const addresses = new Set([...dialed, ...profile].flatMap((address) => toTarget(address, node)).map(String));
       if (addresses.size === 0) continue;
       this.#known.delete(node);
       this.#known.set(node, [...addresses].slice(0, MESH.maxAddressesPerProfile));
@@ -196,9 +218,9 @@ export class Tend {
     }
     const list = [...this.#known]
       .reverse()
-      .flatMap(([node, addresses]) => addresses.flatMap((address) => toTarget(address, node)).map(String))
+      .flatMap(([, addresses]) => addresses)
       .slice(0, MESH.maxKnownPeers);
-    const text = list.toSorted().join();
+    const text = list.join();
     if (text === this.#saved) return;
     this.#saved = text;
     this.#deps.knownPeers.save(list);

@@ -49,9 +49,10 @@ export type LoopbackOptions = Partial<
 const running = new Set<LoopbackNode>();
 const strangers = new Set<Libp2p>();
 
-/** Stops every node that a test has left running; for `afterEach`. */
+/** Stops every node that a test has left running, without a word to each other; for `afterEach`. */
 export async function stopLoopbackNodes(): Promise<void> {
-  await Promise.all([...[...running].map((node) => node.stop()), ...[...strangers].map((node) => node.stop())]);
+  await Promise.all([...[...running].map((node) => node.network.stop()), ...[...strangers].map((node) => node.stop())]);
+  running.clear();
   strangers.clear();
 }
 

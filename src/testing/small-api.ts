@@ -1,10 +1,9 @@
 /** The real API on a free port, with sources in memory: for tests of what clients see. */
 
 import { request } from 'node:http';
-import type { CatalogueModel } from '../api/ports.ts';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../api/server.ts';
 import { systemClock } from '../clock.ts';
-import type { Identity, LogLine, NodeStatusAnswer, Peer, RuntimeHealth } from '../contract/control.ts';
+import type { Identity, LogLine, Model, NodeStatusAnswer, Peer, RuntimeHealth } from '../contract/control.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
 import type { JobRecord } from '../jobs/record.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -26,6 +25,7 @@ export async function smallApi(options: Partial<ApiOptions> = {}, deps: Partial<
       port: 0,
       key: testKey,
       requireKey: false,
+      privacy: 'mesh',
       hostname: 'testbox',
       allowedHosts: [],
       allowedOrigins: [],
@@ -131,7 +131,7 @@ export function jobRecord(): JobRecord {
 }
 const testJob = jobRecord();
 
-export function testModel(more: Partial<CatalogueModel> = {}): CatalogueModel {
+export function testModel(more: Partial<Model> = {}): Model {
   return {
     name: 'tiny:latest',
     local: true,
@@ -150,7 +150,7 @@ export function testModel(more: Partial<CatalogueModel> = {}): CatalogueModel {
   };
 }
 
-export function catalogueOf(models: readonly CatalogueModel[]): ApiDeps['catalogue'] {
+export function catalogueOf(models: readonly Model[]): ApiDeps['catalogue'] {
   return {
     models: () => models,
     describe: async (name) =>

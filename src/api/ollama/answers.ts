@@ -59,11 +59,12 @@ export class AnswerLines implements AnswerFormat {
     if (thinking === '' && toolCalls.length === 0) return text === '' ? '' : this.#textLine(text);
     const calls = toolCalls.map((call) => toolCallOf(call, this.#placed?.job, this.#toolCalls++));
     const piece = fieldsOf(this.#options, { text, thinking, toolCalls: calls });
-    return `${JSON.stringify({ ...begin(this.#options, this.#clock), ...piece, done: false })}\n`;
+    return `${JSON.stringify({ model: this.#options.model, created_at: this.#now(), ...piece, done: false })}\n`;
   }
 
   done(done: Done): string {
-    return `${JSON.stringify(finalObject(this.#options, this.#clock, NOTHING, this.#placed, done))}\n`;
+    const durations = durationsOf(done, this.#options.startedAt, this.#clock);
+    return `${JSON.stringify(finalObject(this.#options, this.#now(), NOTHING, durations, this.#placed, done))}\n`;
   }
 
   /** A blank line kills two clients; a line with no text in it none. */
@@ -99,7 +100,8 @@ export class AnswerLines implements AnswerFormat {
 export function wholeAnswer(answer: WholeAnswer, options: AnswerOptions, clock: Clock): object {
   const { text, thinking, placed, done } = answer;
   const toolCalls = answer.toolCalls.map((call, index) => toolCallOf(call, done.job.id, index));
-  return finalObject(options, clock, { text, thinking, toolCalls }, placed, done);
+  const durations = durationsOf(done, options.startedAt, clock);
+  return finalObject(options, timestamp(clock.now()), { text, thinking, toolCalls }, durations, placed, done);
 }
 
 /** RFC 3339. */
@@ -122,18 +124,22 @@ export function durationsOf(done: Done, startedAt: number, clock: Clock): Record
 
 function finalObject(
   options: AnswerOptions,
-  clock: Clock,
+  createdAt: string,
   piece: Piece,
+  durations: object,
   placed: Placed | undefined,
   done: Done,
 ): object {
-  const answer = { ...begin(options, clock), ...fieldsOf(options, piece), done: true, done_reason: done.reason };
-  if (done.reason === 'load' || done.reason === 'unload') return answer;
-  return { ...answer, ...durationsOf(done, options.startedAt, clock), x_gogrid: jobSummary(placed, done) };
-}
-
-function begin({ model }: AnswerOptions, clock: Clock): object {
-  return { model, created_at: timestamp(clock.now()) };
+  const { reason } = done;
+  const answer = {
+    model: options.model,
+    created_at: createdAt,
+    ...fieldsOf(options, piece),
+    done: true,
+    done_reason: reason,
+  };
+  if (reason === 'load' || reason === 'unload') return answer;
+  return { ...answer, ...durations, x_gogrid: jobSummary(placed, done) };
 }
 
 function fieldsOf({ endpoint }: AnswerOptions, { text, thinking, toolCalls }: Piece): object {

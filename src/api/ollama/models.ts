@@ -1,7 +1,7 @@
 /** Ollama's lists and descriptions of models: `/api/tags`, `/api/ps`, `/api/show`, mesh-wide. */
 
+import type { Model } from '../../contract/control.ts';
 import type { LoadedModel, ModelDescription } from '../../jobs/ports.ts';
-import type { CatalogueModel } from '../ports.ts';
 import { timestamp } from './answers.ts';
 
 const BILLION = 1e9;
@@ -10,7 +10,7 @@ const THOUSAND = 1e3;
 /** Ollama's own way to say never: its command line shows a date this far as `Forever`. */
 const NEVER = '2318-01-01T00:00:00Z';
 
-export function tagEntry(model: CatalogueModel): object {
+export function tagEntry(model: Model): object {
   return {
     name: model.name,
     model: model.name,
@@ -24,7 +24,7 @@ export function tagEntry(model: CatalogueModel): object {
 }
 
 /** Models in memory: this machine's as its engine says, then those that only peers have loaded. */
-export function loadedEntries(models: readonly CatalogueModel[], loaded: readonly LoadedModel[]): object[] {
+export function loadedEntries(models: readonly Model[], loaded: readonly LoadedModel[]): object[] {
   const byName = new Map(models.map((model) => [model.name, model]));
   const here = loaded.flatMap((entry) => {
     const model = byName.get(entry.name);
@@ -40,7 +40,7 @@ export function loadedEntries(models: readonly CatalogueModel[], loaded: readonl
 }
 
 function loadedEntry(
-  model: CatalogueModel,
+  model: Model,
   size: number,
   vramBytes: number,
   expiresAt: number | undefined,
@@ -60,7 +60,7 @@ function loadedEntry(
 }
 
 /** What `/api/show` answers; a model that only peers have is described from what they announce. */
-export function showAnswer(model: CatalogueModel, description: ModelDescription | undefined): object {
+export function showAnswer(model: Model, description: ModelDescription | undefined): object {
   const { template = '', parameters = '', system = '', license = '' } = description ?? {};
   return {
     ...(license !== '' && { license }),
@@ -76,7 +76,7 @@ export function showAnswer(model: CatalogueModel, description: ModelDescription 
   };
 }
 
-function announcedInfo({ family, parameterCount, contextLength }: CatalogueModel): Record<string, unknown> {
+function announcedInfo({ family, parameterCount, contextLength }: Model): Record<string, unknown> {
   const architecture = family === '' ? 'unknown' : family;
   return {
     'general.architecture': architecture,
@@ -93,7 +93,7 @@ function modelfileOf(name: string, template: string, parameters: string, system:
   return `${lines.join('\n')}\n`;
 }
 
-function detailsOf({ format, family, parameterCount, quantisation }: CatalogueModel): object {
+function detailsOf({ format, family, parameterCount, quantisation }: Model): object {
   return {
     parent_model: '',
     format,
@@ -104,7 +104,7 @@ function detailsOf({ format, family, parameterCount, quantisation }: CatalogueMo
   };
 }
 
-function meshOf({ providers, local, digests }: CatalogueModel): object {
+function meshOf({ providers, local, digests }: Model): object {
   return { providers, local, digests };
 }
 

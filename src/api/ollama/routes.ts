@@ -2,12 +2,12 @@
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { Model } from '../../contract/control.ts';
 import { GoGridError } from '../../errors.ts';
 import type { EmbedInput, JobInput, LoadInput } from '../../protocol/job.ts';
-import { fieldError, readBody } from '../body.ts';
+import { fieldError, readBody, readJson } from '../body.ts';
 import { findModel } from '../catalogue.ts';
 import { collectJob, jobSpec, modelNotFound, streamJob, type WholeAnswer } from '../job-answer.ts';
-import type { CatalogueModel } from '../ports.ts';
 import { OPEN, type SurfaceDeps } from '../surface.ts';
 import { AnswerLines, wholeAnswer } from './answers.ts';
 import { embedAnswer, oldEmbedAnswer } from './embed.ts';
@@ -59,25 +59,26 @@ function modelRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
   });
 
   app.post('/api/show', inference, async (request, reply) => {
-    const model = namedModel(request.body);
+    const model = namedModel(await readJson(request.raw));
     const description = await catalogue.describe(model.name, exchanges.open(reply.raw).signal);
     return showAnswer(model, description);
   });
 
   // Pulling is not built: what the mesh has counts as pulled, and the rest is told in a sentence, which is what a person
   // reads after `ollama run` of a model that nobody has.
-  app.post('/api/pull', inference, (request, reply) => {
+  app.post('/api/pull', inference, async (request, reply) => {
+    const body = await readJson(request.raw);
     try {
-      namedModel(request.body);
+      namedModel(body);
     } catch (thrown) {
       throw notPulled(thrown);
     }
     const text = JSON.stringify({ status: 'success' });
-    if (readBody(named, request.body).stream === false) return reply.type(JSON_TYPE).send(text);
+    if (readBody(named, body).stream === false) return reply.type(JSON_TYPE).send(text);
     return reply.type('application/x-ndjson').send(`${text}\n`);
   });
 
-  function namedModel(body: unknown): CatalogueModel {
+  function namedModel(body: unknown): Model {
     const { model, name } = readBody(named, body);
     const text = model || name;
     if (!text) throw fieldError('model', 'expected a name, got nothing', 'send {"model": "llama3.2"}, for example');
@@ -95,7 +96,7 @@ function notPulled(thrown: unknown): unknown {
 }
 
 function writingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
-  const { inference, exchanges, clock } = deps;
+  const { inference, exchanges, clock, privacy } = deps;
 
   const write = async (
     endpoint: 'chat' | 'generate',
@@ -103,7 +104,7 @@ function writingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
     request: FastifyRequest,
     reply: FastifyReply,
   ) => {
-    const spec = jobSpec(asked.model, asked.input, request.headers);
+    const spec = jobSpec(asked.model, asked.input, request.headers, privacy);
     const exchange = exchanges.open(reply.raw);
     const options = { endpoint, model: asked.model, startedAt: clock.elapsed() };
     if (asked.stream) {
@@ -114,14 +115,16 @@ function writingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
     return wholeAnswer(await collectJob(exchange, spec, deps), options, clock);
   };
 
-  app.post('/api/chat', inference, (request, reply) => write('chat', decodeChat(request.body), request, reply));
-  app.post('/api/generate', inference, (request, reply) =>
-    write('generate', decodeGenerate(request.body), request, reply),
+  app.post('/api/chat', inference, async (request, reply) =>
+    write('chat', decodeChat(await readJson(request.raw)), request, reply),
+  );
+  app.post('/api/generate', inference, async (request, reply) =>
+    write('generate', decodeGenerate(await readJson(request.raw)), request, reply),
   );
 }
 
 function embeddingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
-  const { inference, exchanges, clock } = deps;
+  const { inference, exchanges, clock, privacy } = deps;
 
   const embed = async (
     asked: OllamaRequest<EmbedInput | LoadInput>,
@@ -130,17 +133,17 @@ function embeddingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
     render: (answer: WholeAnswer, startedAt: number) => string,
   ) => {
     const startedAt = clock.elapsed();
-    const spec = jobSpec(asked.model, asked.input, request.headers);
+    const spec = jobSpec(asked.model, asked.input, request.headers, privacy);
     const answer = await collectJob(exchanges.open(reply.raw), spec, deps);
     return reply.type(JSON_TYPE).send(render(answer, startedAt));
   };
 
-  app.post('/api/embed', inference, (request, reply) => {
-    const asked = decodeEmbed(request.body);
+  app.post('/api/embed', inference, async (request, reply) => {
+    const asked = decodeEmbed(await readJson(request.raw));
     return embed(asked, request, reply, (answer, startedAt) => embedAnswer(answer, asked, startedAt, clock));
   });
-  app.post('/api/embeddings', inference, (request, reply) => {
-    const asked = decodeOldEmbed(request.body);
+  app.post('/api/embeddings', inference, async (request, reply) => {
+    const asked = decodeOldEmbed(await readJson(request.raw));
     return embed(asked, request, reply, (answer) => oldEmbedAnswer(answer, asked));
   });
 }

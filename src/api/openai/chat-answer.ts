@@ -39,9 +39,8 @@ export class ChatEvents implements AnswerFormat {
   }
 
   placed(placed: Placed): void {
-    // A later provider goes on with the same answer.
-    if (this.#placed === undefined) this.#makeHead(placed.job);
     this.#placed = placed;
+    this.#makeHead(placed.job);
   }
 
   chunk({ text, thinking, toolCalls }: Chunk): string {

@@ -1,9 +1,9 @@
 /** `GET /v1/models` and `GET /v1/models/:id`. */
 
-import type { CatalogueModel } from '../ports.ts';
+import type { Model } from '../../contract/control.ts';
 
 /** As OpenAI lists it, with what only a mesh has beside it. */
-export function modelEntry({ name, modifiedAt, providers, local, digests }: CatalogueModel): object {
+export function modelEntry({ name, modifiedAt, providers, local, digests }: Model): object {
   return {
     id: name,
     object: 'model',

@@ -1,6 +1,7 @@
 /** The OpenAI surface. */
 
 import type { FastifyInstance } from 'fastify';
+import { readJson } from '../body.ts';
 import { findModel } from '../catalogue.ts';
 import { collectJob, jobSpec, modelNotFound, streamJob } from '../job-answer.ts';
 import type { SurfaceDeps } from '../surface.ts';
@@ -10,11 +11,11 @@ import { decodeEmbeddings, embeddingsAnswer } from './embeddings.ts';
 import { modelEntry } from './models.ts';
 
 export function openAiRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
-  const { inference, exchanges, catalogue, clock } = deps;
+  const { inference, exchanges, catalogue, clock, privacy } = deps;
 
   app.post('/v1/chat/completions', inference, async (request, reply) => {
-    const { model, input, stream, includeUsage } = decodeChat(request.body);
-    const spec = jobSpec(model, input, request.headers);
+    const { model, input, stream, includeUsage } = decodeChat(await readJson(request.raw));
+    const spec = jobSpec(model, input, request.headers, privacy);
     const exchange = exchanges.open(reply.raw);
     const options: ChatAnswerOptions = { model, created: Math.floor(clock.now() / 1000), includeUsage };
     if (stream) {
@@ -26,8 +27,8 @@ export function openAiRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
   });
 
   app.post('/v1/embeddings', inference, async (request, reply) => {
-    const asked = decodeEmbeddings(request.body);
-    const spec = jobSpec(asked.model, asked.input, request.headers);
+    const asked = decodeEmbeddings(await readJson(request.raw));
+    const spec = jobSpec(asked.model, asked.input, request.headers, privacy);
     const answer = await collectJob(exchanges.open(reply.raw), spec, deps);
     return reply.type('application/json; charset=utf-8').send(embeddingsAnswer(answer, asked));
   });

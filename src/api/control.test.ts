@@ -1,0 +1,189 @@
+/** The control surface: every path of the contract is served, answers as the contract says, and is described. */
+
+import { createRequire } from 'node:module';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { LogLine } from '../contract/control.ts';
+import { type ControlRoute, controlRoutes } from '../contract/routes.ts';
+import { API } from '../limits.ts';
+import type { LogLevel } from '../telemetry/logger.ts';
+import { ask, type SmallApi, smallApi, testJobId, testKey, testPeer } from '../testing/small-api.ts';
+
+const headers = { authorization: `Bearer ${testKey}` };
+let small: SmallApi;
+let say: (line: LogLine) => void = () => {};
+let followers = 0;
+const tails: [number, LogLevel][] = [];
+
+beforeAll(async () => {
+  small = await smallApi(
+    {},
+    {
+      logs: {
+        tail: async (count, level) => {
+          tails.push([count, level]);
+          return [{ time: 1, level: 'info', message: 'first', code: 'x' }];
+        },
+        follow: (_level, listener) => {
+          followers++;
+          say = listener;
+          return () => {
+            followers--;
+          };
+        },
+      },
+    },
+  );
+});
+afterAll(() => small.api.stop(0));
+
+async function json(path: string, method = 'GET'): Promise<{ status: number; body: Record<string, unknown> }> {
+  const { status, text } = await ask(small.port, path, { method, headers });
+  return { status, body: JSON.parse(text) };
+}
+
+describe('the contract', () => {
+  const ids: Record<string, string> = {
+    '/jobs': testJobId,
+    '/mesh/peers': testPeer.peerId,
+    '/agent-mesh/peers': testPeer.peerId,
+  };
+
+  it.each(controlRoutes.map((route: ControlRoute) => [route.method, route.path, route] as const))(
+    '%s %s',
+    async (method, path, route) => {
+      const filled = path.replace(/(.*?)\/\{id\}/, (_all, before: string) => `${before}/${ids[before]}`);
+      const { status, body } = await json(filled, method);
+      expect(status).toBe(200);
+      // Strict at every level: what the contract does not name would be a shape that nobody documented.
+      expect(route.answer.safeParse(body)).toMatchObject({ success: true, data: body });
+    },
+  );
+
+  it('is what /openapi.json describes, with the inference surface beside it', async () => {
+    const { body } = await json('/openapi.json');
+    const paths = body.paths as Record<string, Record<string, { responses: object; security?: unknown }>>;
+    for (const { method, path } of controlRoutes) expect(paths[path]?.[method.toLowerCase()]).toBeDefined();
+    for (const path of ['/v1/chat/completions', '/api/chat', '/api/tags', '/v1/models/{id}']) {
+      expect(paths[path], path).toBeDefined();
+    }
+    expect(paths['/health']?.get?.security).toEqual([]);
+    expect(JSON.stringify(paths['/jobs'])).toContain('"name":"limit","in":"query"');
+    expect(JSON.stringify(paths['/status'])).toContain('milliseconds since 1970');
+  });
+
+  it('describes no path that is not there', async () => {
+    const { body } = await json('/openapi.json');
+    for (const [path, methods] of Object.entries(body.paths as Record<string, object>)) {
+      for (const method of Object.keys(methods)) {
+        const { status, text } = await ask(small.port, path.replace('{id}', 'x'), {
+          method: method.toUpperCase(),
+          headers,
+          body: method === 'post' ? '{}' : '',
+        });
+        expect(text.includes('there is no'), `${method} ${path} ${status}`).toBe(false);
+      }
+    }
+  });
+});
+
+describe('what is not there', () => {
+  it.each([
+    ['/jobs/nope', 'GET', 'job_not_found'],
+    ['/jobs/nope/cancel', 'POST', 'job_not_found'],
+    ['/mesh/peers/nope', 'GET', 'peer_not_found'],
+    ['/agent-mesh/peers/nope', 'GET', 'peer_not_found'],
+    ['/nope', 'GET', 'not_found'],
+    ['/status', 'POST', 'not_found'],
+  ])('%s %s', async (path, method, code) => {
+    expect(await json(path, method)).toMatchObject({
+      status: 404,
+      body: { error: { code, hint: expect.any(String) } },
+    });
+  });
+});
+
+describe('queries', () => {
+  it.each([
+    ['/jobs?limit=0', 'limit: expected at least 1, got a string'],
+    ['/jobs?limit=1001', 'limit'],
+    ['/jobs?limit=x', 'limit: expected a number'],
+    ['/logs?level=loud', 'level: expected one of "trace", "debug", "info", "warn", "error", got "loud"'],
+    ['/logs?lines=20000', 'lines'],
+    ['/logs?follow=perhaps', 'follow'],
+  ])('%s is told what is wrong', async (path, text) => {
+    expect(await json(path)).toMatchObject({
+      status: 400,
+      body: { error: { message: expect.stringContaining(text) } },
+    });
+  });
+
+  it('pass on what they ask', async () => {
+    tails.length = 0;
+    await json('/logs?lines=7&level=warn');
+    await json('/logs');
+    expect(tails).toEqual([
+      [7, 'warn'],
+      [API.defaultLogLines, 'trace'],
+    ]);
+  });
+});
+
+describe('following the log', () => {
+  it('gives one line of JSON each, and leaves when the client does', async () => {
+    const abort = new AbortController();
+    const response = await fetch(`${small.url}/logs?follow=true`, { headers, signal: abort.signal });
+    expect(response.headers.get('content-type')).toBe('application/x-ndjson');
+    await expect.poll(() => followers).toBe(1);
+    say({ time: 2, level: 'warn', message: 'second' });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    while (text.split('\n').length < 3) text += (await reader?.read())?.value ?? '';
+    expect(
+      text
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      { time: 1, level: 'info', message: 'first', code: 'x' },
+      { time: 2, level: 'warn', message: 'second' },
+    ]);
+    abort.abort();
+    await expect.poll(() => followers).toBe(0);
+  });
+
+  it('leaves lines out, and says how many, when the client is too slow', async () => {
+    const response = await fetch(`${small.url}/logs?follow=true`, { headers });
+    await expect.poll(() => followers).toBe(1);
+    const long = 'x'.repeat(100_000);
+    let said = 0;
+    for (; said < 200; said++) say({ time: said, level: 'info', message: long });
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = '';
+    let told: string | undefined;
+    while (told === undefined) {
+      text += (await reader?.read())?.value ?? '';
+      say({ time: said++, level: 'info', message: 'more' });
+      told = /(\d+) lines left out/.exec(text)?.[1];
+    }
+    expect(Number(told)).toBeGreaterThan(10);
+    await reader?.cancel();
+    await expect.poll(() => followers).toBe(0);
+  });
+});
+
+it('answers /health/runtime in under a millisecond', async () => {
+  const times: number[] = [];
+  for (let i = 0; i < 200; i++) {
+    const started = performance.now();
+    await ask(small.port, '/health/runtime', { headers });
+    times.push(performance.now() - started);
+  }
+  // The whole round trip with a connection of its own; the median, since machines are noisy.
+  expect(times.toSorted((a, b) => a - b)[100]).toBeLessThan(5);
+});
+
+it('starts without the compilers of Fastify, which cost more than all the rest', () => {
+  const loaded = Object.keys(createRequire(import.meta.url).cache).map((file) => file.replaceAll('\\', '/'));
+  expect(loaded.some((file) => file.includes('/node_modules/fastify/'))).toBe(true);
+  expect(loaded.filter((file) => /node_modules\/(ajv|@fastify\/ajv-compiler)\//.test(file))).toEqual([]);
+});

@@ -1,0 +1,147 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { multiaddr } from '@multiformats/multiaddr';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { MESH } from '../limits.ts';
+import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
+import {
+  buildLoopbackNode,
+  startLoopbackNode,
+  startStranger,
+  stopLoopbackNodes,
+  TEST_NETWORK_ID,
+} from '../testing/loopback-mesh.ts';
+import { encodeFrame } from './frames.ts';
+import { HELLO_PROTOCOL, JOB_PROTOCOL, networkNames, STATE_PROTOCOL } from './protocols.ts';
+
+// Every wait ends with its condition; the bound is for machines that are busy with something else.
+vi.setConfig({ testTimeout: 30_000 });
+afterEach(stopLoopbackNodes);
+
+const soon = { timeout: 20_000, interval: 10 };
+
+describe('two nodes of one mesh', () => {
+  it('admit each other, and know each other’s name, version, profile and beat', async () => {
+    const older = await startLoopbackNode({ models: ['words:latest'] });
+    const younger = await startLoopbackNode({ bootstrap: [older.address()] });
+    for (const [node, other] of [
+      [older, younger],
+      [younger, older],
+    ] as const) {
+      await vi.waitFor(() => expect(node.directory.get(other.id)).toBeDefined(), soon);
+      await vi.waitFor(() => expect(node.network.latencyMs(other.id)).toBeDefined(), soon);
+      const view = { node: other.id, name: 'desk', version: '0.1.0', admitted: true, connected: true, route: 'direct' };
+      expect(node.network.peers()).toEqual([expect.objectContaining(view)]);
+      expect(node.network.admitted()).toBe(1);
+      expect(node.network.mayUse(other.id)).toBe(true);
+      expect(node.events).toEqual([{ type: 'peer-admitted', node: other.id, name: 'desk', version: '0.1.0' }]);
+    }
+    expect(younger.directory.get(older.id)?.profile.models[0]?.name).toBe('words:latest');
+  });
+
+  it('tell when a peer is gone, and forget one that said it leaves', async () => {
+    const a = await startLoopbackNode();
+    const c = await startLoopbackNode({ bootstrap: [a.address()] });
+    // Gossip runs between them from here on.
+    await vi.waitFor(() => {
+      c.facts.status = c.facts.status === 'busy' ? 'idle' : 'busy';
+      c.network.publishBeat(c.announcer.own().beat);
+      expect(a.directory.get(c.id)?.beat.status).toBe('busy');
+    }, soon);
+    await c.stop();
+    await vi.waitFor(() => expect(a.events.at(-1)).toEqual({ type: 'peer-left', node: c.id }), soon);
+    await vi.waitFor(() => expect(a.directory.get(c.id)).toBeUndefined(), soon);
+    expect(a.network.peers().map(({ node }) => node)).not.toContain(c.id);
+  });
+});
+
+describe('a node of another mesh', () => {
+  const otherNetwork = networkIdOf({ ...LOCAL_NETWORK, name: 'elsewhere' });
+
+  it('is refused, disconnected, and not dialed again at once', async () => {
+    const node = await startLoopbackNode();
+    // A port that takes connections and says nothing libp2p knows: a node that is only out of order is tried again and again.
+    let tries = 0;
+    const deaf = createServer((socket) => {
+      tries++;
+      socket.destroy();
+    });
+    await once(deaf.listen(0, '127.0.0.1'), 'listening');
+    const somebody = buildLoopbackNode().id;
+    const deafAddress = `/ip4/127.0.0.1/tcp/${(deaf.address() as AddressInfo).port}/p2p/${somebody}`;
+    const opened = vi.fn();
+    const watch = setInterval(() => node.network.view(other.id).connected && opened(), 1);
+    const other = await startLoopbackNode({
+      networkId: otherNetwork,
+      bootstrap: [node.address(), deafAddress],
+      reconnectDelayMs: 20,
+    });
+    await vi.waitFor(() => expect(opened).toHaveBeenCalled(), soon);
+    await vi.waitFor(() => expect(node.network.view(other.id).connected).toBe(false), soon);
+    opened.mockClear();
+    const triesBefore = tries;
+    await vi.waitFor(() => expect(tries).toBeGreaterThan(triesBefore + 2), soon);
+    clearInterval(watch);
+    deaf.close();
+    expect(opened).not.toHaveBeenCalled();
+    expect([node.events, other.events]).toEqual([[], []]);
+    expect([...node.directory.nodes(), ...other.directory.nodes()]).toEqual([]);
+  });
+});
+
+describe('a peer that never says hello', () => {
+  it('gets nothing: no gossip, no stream, no place in the list, and is disconnected', async () => {
+    const node = await startLoopbackNode();
+    const stranger = await startStranger();
+    const { beatTopic, profileTopic } = networkNames(TEST_NETWORK_ID);
+    const heard: string[] = [];
+    stranger.services.pubsub.addEventListener('message', ({ detail }) => heard.push(detail.topic));
+    for (const topic of [beatTopic, profileTopic]) stranger.services.pubsub.subscribe(topic);
+    const connection = await stranger.dial(multiaddr(node.address()));
+    const refused = [STATE_PROTOCOL, JOB_PROTOCOL].map(async (protocol) => {
+      const stream = await connection.newStream(protocol);
+      stream.send(encodeFrame({ type: 'get', scope: 'all' }));
+      return new Promise((resolve) => stream.addEventListener('close', ({ error }) => resolve(error?.name)));
+    });
+    // Gossip goes to everybody who subscribed, were it not for the gate.
+    const talk = setInterval(() => {
+      node.facts.status = node.facts.status === 'busy' ? 'idle' : 'busy';
+      node.network.publishBeat(node.announcer.own().beat);
+    }, 20);
+    await vi.waitFor(() => expect(connection.status).not.toBe('open'), { timeout: MESH.helloTimeoutMs + 2000 });
+    clearInterval(talk);
+    expect(await Promise.all(refused)).toEqual(['StreamResetError', 'StreamResetError']);
+    expect(heard).toEqual([]);
+    expect(node.events).toEqual([]);
+    expect(node.network.peers()).toEqual([]);
+  });
+
+  it('that is dialed is disconnected at once', async () => {
+    const stranger = await startStranger();
+    const address = stranger.getMultiaddrs()[0]!.toString();
+    const node = await startLoopbackNode({ bootstrap: [address] });
+    await vi.waitFor(() => expect(stranger.getConnections()).toHaveLength(1), soon);
+    await vi.waitFor(() => expect(stranger.getConnections()).toHaveLength(0), soon);
+    expect(node.events).toEqual([]);
+  });
+
+  it('that answers hello with silence is disconnected when its time is over', async () => {
+    const stranger = await startStranger([HELLO_PROTOCOL]);
+    const address = stranger.getMultiaddrs()[0]!.toString();
+    await startLoopbackNode({ bootstrap: [address] });
+    await vi.waitFor(() => expect(stranger.getConnections()).toHaveLength(1), soon);
+    const since = performance.now();
+    await vi.waitFor(() => expect(stranger.getConnections()).toHaveLength(0), { timeout: MESH.helloTimeoutMs + 2000 });
+    expect(performance.now() - since).toBeGreaterThan(MESH.helloTimeoutMs / 2);
+  });
+
+  it('cannot keep more than a few streams waiting', async () => {
+    const node = await startLoopbackNode();
+    const stranger = await startStranger();
+    const connection = await stranger.dial(multiaddr(node.address()));
+    const streams = await Promise.all(
+      Array.from({ length: MESH.maxHeldStreams + 4 }, () => connection.newStream(JOB_PROTOCOL)),
+    );
+    await vi.waitFor(() => expect(streams.filter(({ status }) => status === 'reset')).toHaveLength(4), soon);
+  });
+});
