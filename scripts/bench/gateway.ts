@@ -31,7 +31,7 @@ export const gateway: Benchmark = {
       const figures: Figure[] = [];
       const rows: Record<string, unknown>[] = [];
       for (const { name, how, count } of SHAPES) {
-        const rounds = { count: Math.ceil(count * scale), warmUp: Math.ceil(200 * scale) };
+        const rounds = { count: Math.ceil(count * scale), warmUp: Math.ceil(Math.min(200, count / 4) * scale) };
         const results = await compare(targets, how, rounds, cpuMs);
         rows.push(...results.map((result) => ({ shape: name, ...result })));
         figures.push(...figuresOf(name, results));

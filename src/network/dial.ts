@@ -30,12 +30,8 @@ export class Dialer {
 
   /** The youngest open connection to an admitted peer: an older one may be left from before its restart. */
   connectionTo(node: NodeId): Connection | undefined {
-    const { admission, host } = this.#deps;
-    if (!admission.isAdmitted(node)) return undefined;
-    return host
-      .getConnections(peerIdFromString(node))
-      .filter((connection) => connection.status === 'open')
-      .toSorted((a, b) => b.timeline.open - a.timeline.open)[0];
+    const { admission } = this.#deps;
+    return admission.isAdmitted(node) ? [...admission.connectionsTo(node)].at(-1) : undefined;
   }
 
   /** Whether a try to reach the node failed lately, and none has reached it since. */

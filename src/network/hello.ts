@@ -86,6 +86,12 @@ export class Admission {
     return this.#peers.get(node)?.hello;
   }
 
+  /** The open connections to a peer, the oldest first. */
+  *connectionsTo(node: NodeId): Generator<Connection> {
+    for (const connection of this.#peers.get(node)?.connections ?? [])
+      if (connection.status === 'open') yield connection;
+  }
+
   *admitted(): Generator<NodeId> {
     for (const [node, { hello }] of this.#peers) if (hello !== undefined) yield node;
   }
