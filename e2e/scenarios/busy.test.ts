@@ -7,7 +7,7 @@ import { allGenerations, answerTo } from '../harness/expected.ts';
 import { scenario } from '../harness/stage.ts';
 import { until } from '../harness/until.ts';
 
-scenario('all providers are busy', { within: 30_000 }, async (stage) => {
+scenario('all providers are busy (G55)', { within: 30_000 }, async (stage) => {
   const env = { GOGRID_WORKER_MAX_QUEUED_JOBS: '0', GOGRID_WORKER_MAX_WAITING_JOBS: '0' };
   const engine = { tokensPerSecond: 100 };
   const mesh = await stage.mesh([{}, { engine }, { engine }], { env });
@@ -48,7 +48,7 @@ scenario('all providers are busy', { within: 30_000 }, async (stage) => {
   expect(await allGenerations(engines), 'a refused job reaches no engine').toHaveLength(3);
 });
 
-scenario('jobs wait their turn, in order, and all are answered', { within: 30_000 }, async (stage) => {
+scenario('jobs wait their turn, in order, and all are answered (G54)', { within: 30_000 }, async (stage) => {
   const mesh = await stage.mesh([{}, { engine: { tokensPerSecond: 200 } }]);
   const questions = Array.from({ length: 12 }, () => `${stage.random.word(8)} words=20`);
   const answers = await Promise.all(

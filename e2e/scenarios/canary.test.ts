@@ -6,7 +6,7 @@ import { ask, ollama, openai, streamChat } from '../harness/clients.ts';
 import { answerTo, WORDS } from '../harness/expected.ts';
 import { scenario } from '../harness/stage.ts';
 
-scenario('no trace of prompts and answers', { within: 60_000 }, async (stage) => {
+scenario('no trace of prompts and answers (G84)', { within: 60_000 }, async (stage) => {
   const { random } = stage;
   const canaries: string[] = [];
   /** A word that nobody writes by chance, remembered for the search. */

@@ -6,7 +6,7 @@ import { answerTo, generations } from '../harness/expected.ts';
 import { scenario } from '../harness/stage.ts';
 import { until } from '../harness/until.ts';
 
-scenario('the bootstrap node dies, and comes back', { within: 60_000 }, async (stage) => {
+scenario('the bootstrap node dies, and comes back (G53, E32, E43)', { within: 60_000 }, async (stage) => {
   const engine = { tokensPerSecond: 400 };
   const mesh = await stage.mesh([{}, { engine }, {}, { engine }]);
   const ask = async (index: number) => {
@@ -32,7 +32,7 @@ scenario('the bootstrap node dies, and comes back', { within: 60_000 }, async (s
   await ask(0);
 });
 
-scenario('a model that is pulled later is known to all', { within: 30_000 }, async (stage) => {
+scenario('a model that is pulled later is known to all (C8, E28)', { within: 30_000 }, async (stage) => {
   const mesh = await stage.mesh([{ engine: {} }, {}, {}]);
   await mesh.engine(0).control({ models: [{ name: 'words:latest' }, { name: 'late:7b' }] });
   await until(async () => (await mesh.node(2).models()).some(({ name }) => name === 'late:7b'), {

@@ -29,7 +29,7 @@ scenario('a node without jobs ends quickly', BUDGET, async (stage) => {
   }
 });
 
-scenario('an answer that ends within the grace is waited for', BUDGET, async (stage) => {
+scenario('an answer that ends within the grace is waited for (G70)', BUDGET, async (stage) => {
   const mesh = await stage.mesh([{}, { engine: { tokensPerSecond: 40 } }]);
   for (const index of [1, 0]) {
     // The node that runs the job, then the node whose client waits.

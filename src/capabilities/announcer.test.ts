@@ -31,7 +31,7 @@ function newAnnouncer() {
 }
 
 describe('the announcer', () => {
-  test('says who it is at the start, and beats every half minute', async () => {
+  test('says who it is at the start, and beats every half minute (G45, C5)', async () => {
     const { clock, beats, profiles, announcer } = newAnnouncer();
     announcer.start();
     expect([profiles.length, beats.length]).toEqual([1, 1]);
@@ -65,7 +65,7 @@ describe('the announcer', () => {
     expect(beats.at(-1)?.status).toBe('idle');
   });
 
-  test('sends a new profile when something in it changed, at most one a second', async () => {
+  test('sends a new profile when something in it changed, at most one a second (G43)', async () => {
     const { clock, now, profiles, beats, announcer } = newAnnouncer();
     announcer.start();
     announcer.profileChanged();

@@ -83,7 +83,7 @@ describe('the directory', () => {
     expect(directory.size).toBe(0);
   });
 
-  test('forgets a node whose beat has run out, and does not take its old beat back', async () => {
+  test('forgets a node whose beat has run out, and does not take its old beat back (Q17)', async () => {
     const { directory, clock, types } = newDirectory();
     directory.ingestProfile(profileBytes());
     directory.ingestBeat(beatBytes(), 0);

@@ -68,7 +68,7 @@ const asToml = (value: SettingValue) =>
   typeof value === 'object' || typeof value === 'string' ? JSON.stringify(value) : String(value);
 
 describe('a value', () => {
-  it('means the same as a flag, as a variable and in the file', () => {
+  it('means the same as a flag, as a variable and in the file (G74, C4)', () => {
     fc.assert(
       fc.property(settingAndValue, ([setting, value]) => {
         const text = toText(value);

@@ -8,7 +8,7 @@ async function hasTurn(place: Place): Promise<boolean> {
 }
 
 describe('the queue', () => {
-  test('runs as many as it has slots, in order, and refuses past its room', async () => {
+  test('runs as many as it has slots, in order, and refuses past its room (G76)', async () => {
     const queue = new JobQueue({ slots: 1, room: 2 });
     const [a, b, c] = [queue.enter(), queue.enter(), queue.enter()];
     expect(queue.enter()).toBeUndefined();

@@ -21,7 +21,7 @@ afterEach(stopLoopbackNodes);
 const soon = { timeout: 20_000, interval: 10 };
 
 describe('two nodes of one mesh', () => {
-  it('admit each other, and know each other’s name, version, profile and beat', async () => {
+  it('admit each other, and know each other’s name, version, profile and beat (G44)', async () => {
     const older = await startLoopbackNode({ models: ['words:latest'] });
     const younger = await startLoopbackNode({ bootstrap: [older.address()] });
     for (const [node, other] of [

@@ -50,7 +50,7 @@ function reopened(): Promise<LevelJobHistory> {
 }
 
 describe('job history', () => {
-  test('outlives a restart, newest first', async () => {
+  test('outlives a restart, newest first (G58, G59)', async () => {
     const history = await reopened();
     for (let n = 0; n < 5; n++) history.put(record(n));
     await history.flushed();

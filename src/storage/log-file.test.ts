@@ -33,7 +33,7 @@ describe('writing', () => {
     expect(errors).toEqual([]);
   });
 
-  it('stays within twice its size, and keeps the newest lines', async () => {
+  it('stays within twice its size, and keeps the newest lines (G77)', async () => {
     const maxBytes = 2000;
     const log = await openLog(maxBytes);
     for (let number = 0; number < 1000; number++) {
