@@ -65,6 +65,12 @@ export const API = {
 export const JOB = {
   /** Failures, not hand-overs; the fourth provider that breaks is a sign that the request breaks them. */
   maxAttempts: 4,
+  /** Providers that take a job and give it back in order: no attempts, and no endless wandering either. */
+  maxHandOvers: 16,
+  /** Text and vectors of one answer that a requester holds: beyond it the provider is at fault. */
+  maxAnswerBytes: 256 * MIB,
+  /** A whole large request, from its first part to its last: 64 MiB at 1 MiB/s. */
+  requestWholeMs: 64_000,
   /** A frame of any kind counts as life; 500 ms between frames leaves four to be late. */
   silenceMs: 2_500,
   /** How often the requester looks whether its provider has gone silent. */
@@ -97,8 +103,12 @@ export const JOB = {
   maxChunkBytes: 32 * KIB,
   /** Jobs that one peer may have open here at once, queued ones included. */
   maxOpenPerPeer: 64,
-  /** Output tokens a provider accepts to produce when neither request nor model sets a limit. */
+  /** Ollama looks for each of them behind every token. */
   maxStopSequences: 16,
+  /** Messages of a conversation, inputs of one embedding job. */
+  maxListItems: 65_536,
+  /** Tokens of a context that a client gives back: beyond any model's. */
+  maxContextTokens: 4_194_304,
   maxStopChars: 256,
   /** Jobs kept in the live table after their end, so that `GET /jobs/:id` right after an answer needs no disk. */
   maxRecent: 256,
@@ -172,6 +182,8 @@ export const MESH = {
   /** Below so many it dials as many as it misses at once; above, a few a look, so that a whole mesh may start together. */
   urgentPeers: 4,
   calmDials: 2,
+  /** Of them, at least so many to nodes that this one dialed: who is dialed by strangers alone sees only what they show. */
+  reservedOutbound: 4,
   /** Looks after its connections this often. */
   tendEveryMs: 5_000,
   reconnectMaxMs: 60_000,

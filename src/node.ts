@@ -79,8 +79,8 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
     const engineReady = engine.start();
     stops.push(() => engine.stop());
 
-    const listening = await network.start();
     stops.push(() => network.stop());
+    const listening = await network.start();
     if (listening.tookFreePort) {
       notices.push(`network port ${config.network.port} is busy; this node listens on ${listening.port} instead`);
     }

@@ -9,12 +9,13 @@ import {
 } from 'fastify';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import { API } from '../limits.ts';
+import { logDefect } from '../telemetry/defect.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { dialectOf, errorAnswer } from './dialect.ts';
 import type { Access, Guard } from './guard.ts';
 import { preflightHeaders } from './origins.ts';
 import { INFERENCE } from './surface.ts';
-import { fromFastify, logDefect, refuseBody } from './wire-errors.ts';
+import { fromFastify, refuseBody } from './wire-errors.ts';
 
 /** What every request passes. */
 export interface Gate {

@@ -14,6 +14,8 @@ export class Exchanges {
 
   open(response: ServerResponse, kind: ExchangeKind = 'answer'): Exchange {
     const exchange = new Exchange(response, kind);
+    // One whose client has gone already closes no second time.
+    if (response.destroyed) return exchange;
     this.#open.add(exchange);
     response.once('close', () => {
       this.#open.delete(exchange);

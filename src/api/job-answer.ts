@@ -6,11 +6,11 @@ import { GoGridError, toGoGridError } from '../errors.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
 import { API } from '../limits.ts';
 import type { JobInput, ToolCall } from '../protocol/job.ts';
+import { logDefect } from '../telemetry/defect.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { ClientStream, type StreamFrame } from './client-stream.ts';
 import type { Exchange } from './exchange.ts';
 import { jobHeaders, totalHeaders } from './job-headers.ts';
-import { logDefect } from './wire-errors.ts';
 
 export type Placed = Extract<JobOutput, { type: 'placed' }>;
 export type Chunk = Extract<JobOutput, { type: 'chunk' }>;
@@ -52,8 +52,8 @@ export async function streamJob(exchange: Exchange, spec: JobSpec, format: Answe
         }
         case 'done':
           // The loop goes on to the generator's own end: leaving it here would mean cancel.
-          complete = true;
           stream.end(format.done(output));
+          complete = true;
           break;
       }
     }

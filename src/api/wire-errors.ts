@@ -4,7 +4,6 @@ import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, ST
 import type { Socket } from 'node:net';
 import { GoGridError } from '../errors.ts';
 import { API } from '../limits.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import { errorAnswer } from './dialect.ts';
 
 /** Fastify's own errors in our words. */
@@ -85,12 +84,4 @@ function clientError(code: string | undefined): GoGridError {
         hint: 'use http://, not https://, and a client that speaks HTTP',
       });
   }
-}
-
-/** Where it broke, and no message: that may hold text of a prompt. */
-export function logDefect(log: Logger, error: GoGridError): void {
-  const { cause } = error;
-  const stack = cause instanceof Error ? (cause.stack ?? '') : '';
-  const frames = stack.split('\n').filter((line) => line.startsWith('    at '));
-  log.error({ name: cause instanceof Error ? cause.name : typeof cause, frames: frames.slice(0, 10) }, 'a defect');
 }

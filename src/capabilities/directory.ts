@@ -33,6 +33,8 @@ export type DirectoryEvent =
   | { readonly type: 'node-gone'; readonly node: NodeId };
 
 interface Entry {
+  /** `Clock.elapsed()` when this node first heard of it. */
+  readonly since: number;
   profile: { readonly value: Profile; readonly bytes: Uint8Array } | undefined;
   beat: { readonly value: Beat; readonly bytes: Uint8Array; readonly at: number } | undefined;
 }
@@ -100,8 +102,9 @@ export class Directory {
   /** Drops every node whose beat has run out; call it now and then. */
   expire(): void {
     const now = this.#clock.elapsed();
-    for (const [node, { beat }] of this.#entries) {
-      if (beat !== undefined && now - beat.at >= beat.value.ttlMs) this.#forget(node, beat.value.sequence);
+    for (const [node, { beat, since }] of this.#entries) {
+      const over = beat === undefined ? now - since >= MESH.beatTtlMs : now - beat.at >= beat.value.ttlMs;
+      if (over) this.#forget(node, beat?.value.sequence);
     }
   }
 
@@ -148,20 +151,23 @@ export class Directory {
     const entry = this.#entries.get(node);
     if (entry !== undefined) return entry;
     if (this.#entries.size >= MESH.maxDirectory) {
-      const oldest = this.#entries.keys().next().value;
-      if (oldest !== undefined) this.#forget(oldest, this.#entries.get(oldest)?.beat?.value.sequence ?? -1);
+      const [oldest] = this.#entries;
+      if (oldest !== undefined) this.#forget(oldest[0], oldest[1].beat?.value.sequence);
     }
-    const fresh: Entry = { profile: undefined, beat: undefined };
+    const fresh: Entry = { since: this.#clock.elapsed(), profile: undefined, beat: undefined };
     this.#entries.set(node, fresh);
     return fresh;
   }
 
-  #forget(node: NodeId, sequence: number): void {
+  #forget(node: NodeId, sequence: number | undefined): void {
     const entry = this.#entries.get(node);
     const was = entry === undefined ? undefined : known(node, entry);
     this.#entries.delete(node);
-    this.#gone.delete(node);
-    this.#gone.set(node, sequence);
+    // A node that was only named has no beat to guard against, and takes no earlier guard away.
+    if (sequence !== undefined) {
+      this.#gone.delete(node);
+      this.#gone.set(node, sequence);
+    }
     const oldest = this.#gone.size > MESH.maxTombstones ? this.#gone.keys().next().value : undefined;
     if (oldest !== undefined) this.#gone.delete(oldest);
     if (was !== undefined) this.#emit({ type: 'node-gone', node });

@@ -53,7 +53,7 @@ function field(name: string, text: string, paint: Paint): string {
 function meshLine(addresses: readonly string[]): string {
   const reachable = addresses.find((address) => !LOOPBACK.test(address));
   if (reachable !== undefined) return `other machines join with --network-bootstrap ${reachable}`;
-  return 'this machine only; docs/getting-started.md shows how to join a second one';
+  return 'reachable from this machine only; docs/getting-started.md shows how to join a second one';
 }
 
 function modelLines(facts: BannerFacts): string[] {

@@ -90,7 +90,7 @@ async function cancel(call: Call, text: string): Promise<number> {
   const { id } = await findJob(node, text);
   const job = await node.ask<Job>({ method: 'POST', path: `/jobs/${encodeURIComponent(id)}/cancel` });
   if (call.json) printJson(call, job);
-  else call.world.stdout.write(`Job ${shortId(job.id)} is ${job.state}.\n`);
+  else call.world.stdout.write(`Job ${shortId(job.id)} is ${job.endedAt === null ? 'being cancelled' : job.state}.\n`);
   return 0;
 }
 

@@ -209,7 +209,7 @@ describe('the banner', () => {
   });
 
   it('says how another machine joins, or that none can', () => {
-    expect(banner({})).toContain('Mesh    this machine only');
+    expect(banner({})).toContain('Mesh    reachable from this machine only');
     const address = `/ip4/192.168.1.10/tcp/8443/p2p/${PEER_ID}`;
     expect(banner({ addresses: [...ready.addresses, address] })).toContain(`--network-bootstrap ${address}\n`);
   });

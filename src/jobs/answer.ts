@@ -1,5 +1,7 @@
 /** An answer as it comes together: its text so far, its tokens, its seams, and the usage that adds up in the end. */
 
+import { GoGridError } from '../errors.ts';
+import { JOB } from '../limits.ts';
 import type { FinishReason, JobChunk, JobUsage, JobVectors } from '../protocol/job.ts';
 import type { JobOutput } from './output.ts';
 import type { Delivered } from './resume.ts';
@@ -17,6 +19,8 @@ export class Answer {
   /** A stop sequence was completed across a seam. */
   stopped = false;
   #text = '';
+  #bytes = 0;
+  #heldTokens = 0;
   #thinking = false;
   #toolCalls = false;
   #vectors: JobVectors[] = [];
@@ -28,8 +32,11 @@ export class Answer {
   /** What the client gets of a provider's chunk; undefined while the seam holds it back. */
   take(chunk: JobChunk): Chunk | undefined {
     this.tokens += chunk.tokens;
+    this.#count((chunk.text?.length ?? 0) + (chunk.thinking?.length ?? 0) + callChars(chunk));
     const text = chunk.text === undefined ? undefined : this.#acrossSeam(chunk.text);
     if (text !== undefined) this.#text += text;
+    // What a seam holds back is not delivered: another provider would have to write it again.
+    this.#heldTokens = text === '' ? this.#heldTokens + chunk.tokens : 0;
     if (chunk.thinking !== undefined) this.#thinking = true;
     if (chunk.toolCalls !== undefined) this.#toolCalls = true;
     if (!text && chunk.thinking === undefined && chunk.toolCalls === undefined) return undefined;
@@ -38,6 +45,7 @@ export class Answer {
 
   /** Vectors are kept to the end: an embedding is whole or nothing. */
   keepVectors(vectors: JobVectors): void {
+    this.#count(vectors.data.length);
     this.#vectors.push(vectors);
   }
 
@@ -46,13 +54,20 @@ export class Answer {
   }
 
   delivered(): Delivered {
-    return { text: this.#text, tokens: this.tokens, thinking: this.#thinking, toolCalls: this.#toolCalls };
+    return {
+      text: this.#text,
+      tokens: this.tokens - this.#heldTokens,
+      thinking: this.#thinking,
+      toolCalls: this.#toolCalls,
+    };
   }
 
   /** The provider failed; what comes next comes from another one. */
   broke(stops: readonly string[]): void {
     this.#vectors = [];
     this.usage = undefined;
+    this.tokens -= this.#heldTokens;
+    this.#heldTokens = 0;
     if (this.#text === '') {
       // Nothing reached the client: the next provider starts afresh, and its count is the whole count.
       this.tokens = 0;
@@ -86,10 +101,25 @@ export class Answer {
     };
   }
 
+  /** @throws GoGridError `protocol_violation` when no model's answer is that long */
+  #count(bytes: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > JOB.maxAnswerBytes) {
+      throw new GoGridError({
+        code: 'protocol_violation',
+        message: `an answer of more than ${JOB.maxAnswerBytes} bytes`,
+      });
+    }
+  }
+
   #acrossSeam(piece: string): string {
     if (this.#seam === undefined) return piece;
     const { text, stopped } = this.#seam.take(piece);
     this.stopped ||= stopped;
     return text;
   }
+}
+
+function callChars({ toolCalls }: JobChunk): number {
+  return toolCalls?.reduce((sum, call) => sum + call.name.length + call.arguments.length, 0) ?? 0;
 }

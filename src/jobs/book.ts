@@ -100,6 +100,7 @@ export class OpenJob {
   /** Ends the job; the record goes to history. */
   end(state: 'completed' | 'failed' | 'cancelled' | 'expired', reason: string | null): void {
     if (isFinished(this.#state)) return;
+    if (this.#attempts.at(-1)?.endedAt === null) this.attemptEnds(reason);
     this.#reason = reason;
     this.#endedAt = this.#clock.now();
     this.to(state);
@@ -206,13 +207,14 @@ export class JobBook {
 
   #changed(job: OpenJob): void {
     const record = job.record();
-    if (isFinished(record.state)) this.#retire(record);
+    if (isFinished(record.state)) this.#retire(job, record);
     this.#history.put(record);
     this.#emit({ type: 'job', job: record });
   }
 
-  #retire(record: JobRecord): void {
-    this.#open.delete(keyOf(record));
+  #retire(job: OpenJob, record: JobRecord): void {
+    // A job that was asked for again stands under the same name.
+    if (this.#open.get(keyOf(record)) === job) this.#open.delete(keyOf(record));
     this.#recent.set(keyOf(record), record);
     const oldest = this.#recent.size > JOB.maxRecent ? this.#recent.keys().next().value : undefined;
     if (oldest !== undefined) this.#recent.delete(oldest);

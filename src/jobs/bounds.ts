@@ -4,36 +4,42 @@ import { GoGridError } from '../errors.ts';
 import { JOB } from '../limits.ts';
 import type { JobInput, JobRequest, Options } from '../protocol/job.ts';
 
-/** Options that steer the machine and not the answer; only its owner sets those. */
-const MACHINE_OPTIONS = new Set([
-  'num_gpu',
-  'main_gpu',
-  'num_thread',
-  'num_batch',
+/** Options that steer the answer and not the machine; the rest only its owner sets. */
+const ANSWER_OPTIONS = new Set([
+  'num_ctx',
+  'num_predict',
   'num_keep',
-  'numa',
-  'low_vram',
-  'use_mmap',
-  'use_mlock',
-  'vocab_only',
-  'f16_kv',
-  'logits_all',
-  'embedding_only',
+  'seed',
+  'stop',
+  'temperature',
+  'top_k',
+  'top_p',
+  'min_p',
+  'typical_p',
+  'tfs_z',
+  'repeat_last_n',
+  'repeat_penalty',
+  'presence_penalty',
+  'frequency_penalty',
+  'mirostat',
+  'mirostat_tau',
+  'mirostat_eta',
+  'penalize_newline',
 ]);
 
 /**
  * A peer's input without what would steer this machine: options of the hardware, how long the model stays loaded, and a
- * context beyond the model's own.
- * @param contextLength tokens; 0 when not known
+ * context beyond the model's own, which would fill the memory.
+ * @param contextLength tokens; 0 when not known, and then the engine's own default holds
  */
 export function boundInput(input: JobInput, contextLength: number): JobInput {
   const { keepAlive: _, options, ...rest } = input;
   if (options === undefined) return rest as JobInput;
   const kept: Options = {};
   for (const [name, value] of Object.entries(options)) {
-    if (MACHINE_OPTIONS.has(name) || value === null) continue;
-    kept[name] =
-      name === 'num_ctx' && typeof value === 'number' && contextLength > 0 ? Math.min(value, contextLength) : value;
+    if (!ANSWER_OPTIONS.has(name) || value === null) continue;
+    if (name !== 'num_ctx') kept[name] = value;
+    else if (typeof value === 'number' && contextLength > 0) kept[name] = Math.min(value, contextLength);
   }
   return { ...rest, options: kept } as JobInput;
 }

@@ -28,6 +28,7 @@ export function createCandidates(deps: CandidateDeps): Candidates {
   }
 
   return {
+    isKnown: (model) => !directory.providersOf(model).next().done,
     trouble: () => (engine.status().state === 'unreachable' ? engine.status().hint : undefined),
     providersOf(model) {
       const own = ownModel(model);

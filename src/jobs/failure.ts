@@ -1,6 +1,6 @@
 /** What a failure means for the job: whose fault it is, and what the client is told when nobody is left. */
 
-import { GoGridError, isErrorCode } from '../errors.ts';
+import { type ErrorCode, GoGridError, isErrorCode } from '../errors.ts';
 import { JOB } from '../limits.ts';
 import type { ToRequester } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';
@@ -29,6 +29,20 @@ export function blameOf(error: GoGridError): Blame {
   }
 }
 
+/** What a provider may say of a job: not that its requester may not ask, nor that its time is over, which it cannot know. */
+const PROVIDER_CODES: ReadonlySet<ErrorCode> = new Set([
+  'invalid_request',
+  'unsupported',
+  'prompt_too_long',
+  'overloaded',
+  'shutting_down',
+  'model_not_found',
+  'cannot_continue',
+  'engine_unavailable',
+  'engine_out_of_memory',
+  'engine_failed',
+]);
+
 /** The error that a message means which is neither progress nor part of an answer; undefined means a stream that just closed. */
 export function failureOf(message: ToRequester | undefined): GoGridError {
   if (message === undefined) {
@@ -41,7 +55,7 @@ export function failureOf(message: ToRequester | undefined): GoGridError {
     case 'error':
       return new GoGridError({
         // A code of another version, or one that only this node may give, is a failure of that provider.
-        code: isErrorCode(message.code) && message.code !== 'internal' ? message.code : 'engine_failed',
+        code: isErrorCode(message.code) && PROVIDER_CODES.has(message.code) ? message.code : 'engine_failed',
         message: message.message,
         ...(message.type === 'error' &&
           message.retryAfterSecs !== undefined && { retryAfterSecs: message.retryAfterSecs }),
@@ -53,13 +67,13 @@ export function failureOf(message: ToRequester | undefined): GoGridError {
 
 /**
  * Nobody took the job: the clearest of the reasons they gave.
- * @param trouble why this machine's own models are not known now, if so: then nobody can say that the model does not exist
+ * @param known what is known of who has models: of a model that somebody has, nobody can say that it does not exist
  */
 export function noProvider(
   ref: ModelRef,
   privacy: 'local' | 'mesh',
   refusals: readonly GoGridError[],
-  trouble: string | undefined,
+  known: { isKnown(model: string): boolean; trouble(): string | undefined },
 ): GoGridError {
   const busy = refusals.filter((error) => error.retry && error.retryAfterSecs !== undefined);
   if (busy.length > 0) {
@@ -68,6 +82,15 @@ export function noProvider(
   }
   const other = refusals.find((error) => error.code !== 'model_not_found');
   if (other !== undefined) return other;
+  if (privacy === 'mesh' && known.isKnown(ref.name)) {
+    return new GoGridError({
+      code: 'peer_unreachable',
+      message: `the machines that have '${ref.name}' do not take jobs now`,
+      hint: 'gogrid peers shows how they are; try again in a moment',
+      retryAfterSecs: JOB.engineRetrySecs,
+    });
+  }
+  const trouble = known.trouble();
   if (trouble !== undefined) {
     return new GoGridError({
       code: 'engine_unavailable',

@@ -113,6 +113,29 @@ describe('a job', () => {
     await expect.poll(() => there!.engine.active).toBe(0);
   });
 
+  test('that the owner of its provider cancels goes on elsewhere, and not there again', async () => {
+    const [here, there, other] = smallMesh({ nodes: [{ models: [] }, { words: 200 }, { words: 200 }] }, systemClock);
+    let job = '';
+    const { text, done } = await collect(here!.requester.run(question('q'), never), (output) => {
+      if (output.type === 'placed') job = output.job;
+      if (output.type === 'chunk') void there!.book.cancel(job);
+    });
+    expect(text).toBe(answerTo('q', 200));
+    expect(done?.job.attempts.map(({ provider }) => provider)).toEqual(['node1', 'node2']);
+    expect([there!.engine.calls.length, other!.engine.calls.length]).toEqual([1, 1]);
+  });
+
+  test('that the owner of its only provider cancels is over', async () => {
+    const [here, there] = smallMesh({ nodes: [{ models: [] }, { words: 200 }] }, systemClock);
+    let job = '';
+    const run = collect(here!.requester.run(question('q'), never), (output) => {
+      if (output.type === 'placed') job = output.job;
+      if (output.type === 'chunk') void there!.book.cancel(job);
+    });
+    expect((await errorOf(run)).message).toContain('the answer broke off');
+    expect(there!.engine.calls).toHaveLength(1);
+  });
+
   test('past its deadline ends as expired and frees the engine', async () => {
     const clock = new VirtualClock();
     const [here, there] = smallMesh({ nodes: [{ models: [] }, {}] }, clock);

@@ -8,6 +8,7 @@ import { GoGridError, toGoGridError } from '../errors.ts';
 import { JOB } from '../limits.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest, JobUsage, Phase, ToRequester } from '../protocol/job.ts';
+import { logDefect } from '../telemetry/defect.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { JobBook, OpenJob } from './book.ts';
 import { boundInput, checkRequest } from './bounds.ts';
@@ -41,6 +42,8 @@ export class Provider {
   readonly #queue: JobQueue;
   /** Runs in progress by requester and job, so that a job that comes again ends its older self first. */
   readonly #runs = new Map<string, Run>();
+  /** Jobs that this machine's owner cancelled here: their requesters may not bring them back. */
+  readonly #sentAway = new Set<string>();
   readonly #openPerPeer = new Map<NodeId, number>();
   readonly #rates = new Map<string, number>();
   readonly #tokensBySecond: { second: number; tokens: number }[] = [];
@@ -120,6 +123,9 @@ export class Provider {
     if ((this.#openPerPeer.get(from) ?? 0) > JOB.maxOpenPerPeer && from !== this.#options.self) {
       throw new GoGridError({ code: 'overloaded', message: `more than ${JOB.maxOpenPerPeer} jobs of one peer` });
     }
+    if (this.#sentAway.has(run.key)) {
+      throw new GoGridError({ code: 'engine_failed', message: 'the owner of that machine cancelled the job there' });
+    }
     checkRequest(request);
     const model = this.#deps.engine.models().find((candidate) => candidate.name === request.model);
     if (model === undefined) throw modelNotFound(request.model);
@@ -160,6 +166,7 @@ export class Provider {
     const input = foreign ? boundInput(request.input, model.contextLength) : request.input;
     const chunks = new ChunkWriter(channel, run.stopped);
     const startedAt = clock.elapsed();
+    let complete = false;
     for await (const event of engine.run({ model: model.name, input, resume: request.resume }, run.signal)) {
       switch (event.type) {
         case 'progress':
@@ -181,8 +188,10 @@ export class Provider {
           channel.send({ type: 'usage', ...event.usage });
           channel.send({ type: 'end', reason: event.reason });
           run.record?.end('completed', null);
+          complete = true;
       }
     }
+    if (!complete) throw new GoGridError({ code: 'engine_failed', message: 'the engine stopped without an end' });
     this.#queue.measured(clock.elapsed() - startedAt);
   }
 
@@ -198,7 +207,7 @@ export class Provider {
     } else {
       run.channel.send({ type: 'reject', code, message });
     }
-    if (code === 'internal') this.#deps.log.error({ error, job: run.request.job }, 'a job broke on a defect');
+    if (code === 'internal') logDefect(this.#deps.log, error, { job: run.request.job });
     else this.#deps.log.debug({ code, job: run.request.job }, 'a job ended early');
   }
 
@@ -220,6 +229,12 @@ export class Provider {
     else this.#openPerPeer.delete(run.from);
   }
 
+  #sendAway(key: string): void {
+    this.#sentAway.add(key);
+    const [oldest] = this.#sentAway;
+    if (this.#sentAway.size > JOB.maxRecent && oldest !== undefined) this.#sentAway.delete(oldest);
+  }
+
   #openRecord(run: Run, book: JobBook): OpenJob {
     const { request, from } = run;
     const record = book.open({
@@ -229,7 +244,10 @@ export class Provider {
       model: request.model,
       requester: from,
     });
-    record.onCancel = (reason) => run.stop(reason);
+    record.onCancel = (reason) => {
+      this.#sendAway(run.key);
+      run.stop(reason);
+    };
     record.tokensOut = request.resume?.tokens ?? 0;
     record.attemptStarts(this.#options.self);
     record.to('running');

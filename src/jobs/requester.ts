@@ -25,6 +25,8 @@ import { watchSilence } from './silence.ts';
 export interface Candidates {
   /** Providers of this model that take jobs now, this machine included. */
   providersOf(model: string): readonly KnownProvider[];
+  /** Whether anybody is known to have this model, even if nobody takes jobs now. */
+  isKnown(model: string): boolean;
   /** Why the models of this machine are not known now, and what to do; undefined when they are. */
   trouble(): string | undefined;
 }
@@ -114,7 +116,7 @@ export class Requester {
         refusals.push(error);
       }
     }
-    const refusal = noProvider(ask.ref, ask.spec.privacy, refusals, this.#deps.candidates.trouble());
+    const refusal = noProvider(ask.ref, ask.spec.privacy, refusals, this.#deps.candidates);
     throw ask.resume === undefined ? refusal : brokenOff(refusal);
   }
 
@@ -268,8 +270,10 @@ export class Requester {
   #prepareToContinue(ask: Ask, placement: Placement, failure: GoGridError): void {
     ask.job.attemptEnds(failure.code);
     ask.throwIfOver();
-    if (blameOf(failure) === 'request') throw failure;
-    ask.countFailure(placement.node, failure);
+    const blame = blameOf(failure);
+    if (blame === 'request') throw failure;
+    if (blame === 'provider') ask.countFailure(placement.node, failure);
+    else ask.countHandOver(placement.node, failure);
     const plan = planResume(ask.spec.input, ask.answer.delivered());
     if (plan.kind === 'impossible') {
       throw new GoGridError({
@@ -323,6 +327,7 @@ class Ask {
   readonly #timer: Timer;
   readonly #onClientGone: () => void;
   #failures = 0;
+  #handOvers = 0;
   #channel: RequesterChannel | undefined;
 
   constructor(spec: JobSpec, ref: ModelRef, job: OpenJob, client: AbortSignal, clock: Clock) {
@@ -376,6 +381,12 @@ class Ask {
   countFailure(node: NodeId, error: GoGridError): void {
     this.failed.add(node);
     if (++this.#failures >= JOB.maxAttempts) throw error;
+  }
+
+  /** @throws GoGridError `error` itself, when nobody keeps the job */
+  countHandOver(node: NodeId, error: GoGridError): void {
+    this.failed.add(node);
+    if (++this.#handOvers > JOB.maxHandOvers) throw error;
   }
 
   /** The generator was left: by its end, or by a consumer that wants no more. */

@@ -20,6 +20,7 @@ import {
   type ToRequester,
   toRequester,
 } from '../protocol/job.ts';
+import { logDefect } from '../telemetry/defect.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { FrameChannel } from './frame-channel.ts';
 import { decodeFrame, encodeMessage } from './frames.ts';
@@ -162,7 +163,7 @@ export class JobStreams {
       await this.#deps.onJob(node, request, channel as unknown as ProviderChannel);
     } catch (thrown) {
       const error = toGoGridError(thrown);
-      if (error.code === 'internal') this.#deps.log.error({ error }, 'a job stream broke on a defect');
+      if (error.code === 'internal') logDefect(this.#deps.log, error);
       channel.abort(error);
     }
   }

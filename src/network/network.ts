@@ -194,12 +194,12 @@ class MeshNetwork implements Network {
   }
 
   #onLeft(node: NodeId): void {
-    const parts = this.#running;
+    const parts = this.#parts;
     this.#admitted--;
-    parts.latencies.onLeft(node);
-    parts.records.onLeft();
-    parts.learning.onLeft();
-    parts.tend.onLeft(node);
+    parts?.latencies.onLeft(node);
+    parts?.records.onLeft();
+    parts?.learning.onLeft();
+    parts?.tend.onLeft(node);
     this.#deps.log.debug({ node }, 'a peer is gone');
     this.#emit({ type: 'peer-left', node });
   }

@@ -125,7 +125,10 @@ export class Tend {
   #room(): number {
     const peers = this.#peers.size + this.#dialing.size;
     const wanted = peers < MESH.urgentPeers ? MESH.urgentPeers - peers : MESH.calmDials;
-    return Math.max(0, Math.min(wanted, MESH.targetPeers - peers, MESH.maxDialsAtOnce - this.#dialing.size));
+    // Some places are for nodes that this one chose: whoever dials in may be of one hand.
+    const chosen = [...this.#peers.values()].filter((dialedAt) => dialedAt !== undefined).length + this.#dialing.size;
+    const free = Math.max(MESH.targetPeers - peers, MESH.reservedOutbound - chosen);
+    return Math.max(0, Math.min(wanted, free, MESH.maxDialsAtOnce - this.#dialing.size));
   }
 
   /** A peer went without a word: was it the connection, or the peer? A job should not be the one to find out. */

@@ -52,7 +52,7 @@ const common = {
 
 export const chatInput = z.object({
   kind: z.literal('chat'),
-  messages: z.array(chatMessage),
+  messages: z.array(chatMessage).max(JOB.maxListItems),
   /** Tool definitions in OpenAI's shape. */
   tools: z.array(json).optional(),
   /** `json`, or a JSON schema. */
@@ -71,7 +71,7 @@ export const generateInput = z.object({
   /** The prompt is given to the model as it is, without a template. */
   raw: z.boolean().optional(),
   /** The token context of an earlier answer, as Ollama's old API has it. */
-  context: z.array(z.int()).optional(),
+  context: z.array(z.int()).max(JOB.maxContextTokens).optional(),
   format: json.optional(),
   think: think.optional(),
   ...common,
@@ -79,7 +79,7 @@ export const generateInput = z.object({
 
 export const embedInput = z.object({
   kind: z.literal('embed'),
-  inputs: z.array(z.string()),
+  inputs: z.array(z.string()).max(JOB.maxListItems),
   truncate: z.boolean().optional(),
   dimensions: z.int().positive().optional(),
   ...common,

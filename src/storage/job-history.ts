@@ -43,7 +43,7 @@ export class LevelJobHistory implements JobHistory {
     for await (const mark of database.keys(under(OPEN))) {
       history.#marksOnDisk.add(mark);
       const record = await history.#read(mark.replace(OPEN, JOBS));
-      if (record === undefined) history.#unmark(mark);
+      if (record === undefined || isFinished(record.state)) history.#unmark(mark);
       else history.put({ ...record, state: 'failed', reason: 'interrupted', endedAt: now });
     }
     return history;
@@ -78,8 +78,8 @@ export class LevelJobHistory implements JobHistory {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     await this.#writing;
-    if (this.#changes.size === 0) return;
-    this.#writing = this.#writeAll();
+    // Several may have waited for the same write: the first of them writes what came in the meantime.
+    if (this.#changes.size > 0) this.#writing = this.#writeAll();
     await this.#writing;
   }
 
@@ -117,13 +117,14 @@ export class LevelJobHistory implements JobHistory {
   async #writeAll(): Promise<void> {
     const changes = [...this.#changes.values()];
     this.#changes.clear();
+    // Before the write, not after it: a job may end while its own mark is on its way to the disk.
+    for (const { type, key } of changes) if (type === 'put' && key.startsWith(OPEN)) this.#marksOnDisk.add(key);
     try {
       await this.#database.batch(
         changes.map((change) =>
           change.type === 'put' ? { ...change, value: JSON.stringify(change.value ?? null) } : change,
         ),
       );
-      for (const { type, key } of changes) if (type === 'put' && key.startsWith(OPEN)) this.#marksOnDisk.add(key);
     } catch (error) {
       // A full disk must not stop inference; the jobs are still listed while they are recent.
       this.#log.error({ error, changes: changes.length }, 'job history could not be written');

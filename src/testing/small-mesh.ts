@@ -49,6 +49,7 @@ export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] 
       randomBytes: (size) => crypto.getRandomValues(new Uint8Array(size)),
       handleLocally: (request, channel) => void provider.handleJob(id, request, channel),
       candidates: {
+        isKnown: () => false,
         trouble: () => nodeOptions.trouble,
         providersOf: (model) =>
           nodes

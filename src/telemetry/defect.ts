@@ -1,0 +1,15 @@
+/** Logging a defect of the program. */
+
+import type { LogFields, Logger } from './logger.ts';
+
+/** Frames of a stack that say where; the rest is the runtime's. */
+const MAX_FRAMES = 10;
+
+/** Where it broke, and no message: that may quote what was being read, and so the text of a prompt. */
+export function logDefect(log: Logger, thrown: unknown, fields: LogFields = {}): void {
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
+  const stack = cause instanceof Error ? (cause.stack ?? '') : '';
+  const frames = stack.split('\n').filter((line) => line.startsWith('    at '));
+  const name = cause instanceof Error ? cause.name : typeof cause;
+  log.error({ ...fields, name, frames: frames.slice(0, MAX_FRAMES) }, 'a defect');
+}
