@@ -91,7 +91,7 @@ export const JOB = {
   requestWindowBytes: 1 * MIB,
   /** A request up to this size goes in one frame, a larger one in parts of this size; either fits a frame with its header. */
   requestPartBytes: 128 * KIB,
-  /** Large requests of all peers on their way in at once: four of the largest, or hundreds of usual ones. */
+  /** Large requests of all peers that arrive, wait or run at once: four of the largest, or hundreds of usual ones. */
   maxIncomingRequestBytes: 256 * MIB,
   /** As the API's body. */
   maxRequestBytes: 64 * MIB,

@@ -46,7 +46,7 @@ export interface JobStreamsDeps {
 export class JobStreams {
   readonly #deps: JobStreamsDeps;
   readonly #openPerPeer = new Map<NodeId, number>();
-  /** Bytes of large requests that are not whole yet. */
+  /** Bytes of large requests that arrive, wait or run here. */
   #incomingBytes = 0;
 
   constructor(deps: JobStreamsDeps) {
@@ -157,14 +157,17 @@ export class JobStreams {
       },
       this.#channelDeps(node),
     );
+    const held = { bytes: 0 };
     try {
-      const request = await this.#takeRequest(node, channel);
+      const request = await this.#takeRequest(node, channel, held);
       if (request === undefined) return;
       await this.#deps.onJob(node, request, channel as unknown as ProviderChannel);
     } catch (thrown) {
       const error = toGoGridError(thrown);
       if (error.code === 'internal') logDefect(this.#deps.log, error);
       channel.abort(error);
+    } finally {
+      this.#incomingBytes -= held.bytes;
     }
   }
 
@@ -185,8 +188,15 @@ export class JobStreams {
     return true;
   }
 
-  /** The request, whole; undefined when it was refused, or its sender left before it was whole. */
-  async #takeRequest(node: NodeId, channel: FrameChannel<ToRequester, FromRequester>): Promise<JobRequest | undefined> {
+  /**
+   * The request, whole; undefined when it was refused, or its sender left before it was whole.
+   * @param held takes the bytes of a large one: they count until its job is over, since it waits in memory so long
+   */
+  async #takeRequest(
+    node: NodeId,
+    channel: FrameChannel<ToRequester, FromRequester>,
+    held: { bytes: number },
+  ): Promise<JobRequest | undefined> {
     const first = await within(JOB.openTimeoutMs, channel, this.#deps.clock);
     if (first?.type !== 'request') {
       channel.close();
@@ -200,11 +210,14 @@ export class JobStreams {
       channel.close();
       return undefined;
     }
-    this.#incomingBytes += request.bodyBytes;
+    held.bytes = request.bodyBytes;
+    this.#incomingBytes += held.bytes;
+    const slow = new GoGridError({ code: 'peer_unreachable', message: 'a large request took too long to arrive' });
+    const timer = this.#deps.clock.after(JOB.requestWholeMs, () => channel.abort(slow));
     try {
       return await this.#takeParts(channel, request);
     } finally {
-      this.#incomingBytes -= request.bodyBytes;
+      timer.cancel();
     }
   }
 
