@@ -21,7 +21,7 @@ const hints = (more: Partial<HomeHints> = {}): HomeHints => ({
   env: {},
   platform: 'linux',
   userFolder: '/home/me',
-  workingFolder: '/work',
+  workingFolder: '/somewhere',
   ...more,
 });
 
@@ -37,9 +37,9 @@ const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
 describe('the place of the home', () => {
   it('is the folder that was given, for everything', () => {
     const home = locateHome(hints({ home: 'mine', env: { XDG_CONFIG_HOME: '/c', XDG_DATA_HOME: '/d' } }));
-    expect(home.folder).toBe('/work/mine');
-    expect(home.configFile).toBe('/work/mine/config.toml');
-    expect(home.logFile).toBe('/work/mine/logs/gogrid.log');
+    expect(home.folder).toBe('/somewhere/mine');
+    expect(home.configFile).toBe('/somewhere/mine/config.toml');
+    expect(home.logFile).toBe('/somewhere/mine/logs/gogrid.log');
     expect(locateHome(hints({ home: '~/g' })).folder).toBe('/home/me/g');
   });
 
