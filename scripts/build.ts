@@ -9,7 +9,7 @@ interface Manifest {
 }
 
 /** Packages with a native addon find it beside their own files, so they stay outside the bundle. */
-const external = ['classic-level'];
+const external = ['classic-level', 'node-llama-cpp', '@chainsafe/libp2p-quic'];
 
 /** Some dependencies are CommonJS and call `require` for Node's own modules; an ES module has no `require` of its own. */
 const requireForCommonJs =
@@ -26,7 +26,8 @@ export async function buildProgram(root: string, folder = 'dist'): Promise<strin
   await rm(path.join(root, folder), { recursive: true, force: true });
   const result = await build({
     absWorkingDir: root,
-    entryPoints: { gogrid: 'src/launcher.ts' },
+    // The node finds the program that runs models beside its own chunks (src/inference/embedded/model-process.ts).
+    entryPoints: { gogrid: 'src/launcher.ts', embedded: 'src/inference/embedded/child.ts' },
     outdir: folder,
     // Splitting keeps the launcher apart from the program, and gives every dynamic import a file that only its user loads.
     splitting: true,

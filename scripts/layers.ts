@@ -15,7 +15,7 @@ const BELOW_ADAPTERS = ['jobs', ...DOMAIN_PARTS, 'protocol', ...BASE];
 export const adapters = ['api', 'network', 'inference', 'storage', 'machine'] as const;
 
 /** The parts that do no I/O: time, randomness, disk and network come in as arguments. */
-export const domainFolders = ['jobs', ...DOMAIN_PARTS, 'protocol'] as const;
+export const domainFolders = ['jobs', ...DOMAIN_PARTS, 'protocol', 'doctor'] as const;
 
 /**
  * What each part of `src/` may import besides itself. A part is a folder, or a file directly in `src/` without its ending.
@@ -29,29 +29,31 @@ export const allowedImports: Readonly<Record<string, readonly string[]>> = {
   telemetry: ['errors', 'limits', 'clock'],
   config: ['errors', 'limits'],
   contract: ['errors', 'limits'],
+  doctor: ['contract', ...BASE],
   protocol: BASE,
   resources: ['protocol', ...BASE],
   capabilities: ['protocol', ...BASE],
   ledger: ['protocol', ...BASE],
   jobs: [...DOMAIN_PARTS, 'protocol', ...BASE],
-  api: ['contract', 'version', ...BELOW_ADAPTERS],
+  api: ['contract', 'doctor', 'version', ...BELOW_ADAPTERS],
   network: BELOW_ADAPTERS,
   inference: BELOW_ADAPTERS,
   storage: BELOW_ADAPTERS,
-  machine: BELOW_ADAPTERS,
-  node: [...adapters, 'contract', 'version', ...BELOW_ADAPTERS],
-  cli: ['contract', 'version', ...BASE],
-  // The home folder is found before there is a node: commands that need none read it too.
-  main: ['cli', 'node', 'storage', 'version', ...BASE],
+  machine: ['contract', 'doctor', ...BELOW_ADAPTERS],
+  node: [...adapters, 'contract', 'doctor', 'version', ...BELOW_ADAPTERS],
+  cli: ['contract', 'doctor', 'version', ...BASE],
+  // The home folder and processes are looked at before there is a node: commands that need none do so too.
+  main: ['cli', 'doctor', 'node', 'sandbox', 'machine', 'storage', 'version', ...BASE],
+  sandbox: ['cli', ...BASE],
   launcher: ['main'],
-  testing: [...adapters, 'node', 'cli', 'contract', 'version', ...BELOW_ADAPTERS],
+  testing: [...adapters, 'node', 'cli', 'contract', 'doctor', 'version', ...BELOW_ADAPTERS],
 };
 
 /** Node modules without I/O, clock or randomness, which domain code may use. */
 const PURE_BUILTINS = ['node:assert', 'node:buffer', 'node:events', 'node:util'];
 
 /** Packages that exist to do I/O. The domain declares an interface instead, and an adapter fulfils it. */
-const IO_PACKAGES = ['classic-level', 'fastify', 'level', 'libp2p', 'ollama', 'pino'];
+const IO_PACKAGES = ['classic-level', 'fastify', 'level', 'libp2p', 'node-llama-cpp', 'ollama', 'pino'];
 
 /** Ways to reach the clock, the dice or the process without an import. */
 const AMBIENT_INPUT =

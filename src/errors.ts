@@ -29,6 +29,7 @@ export const ERRORS = {
   unauthorized: kind(401, 1),
   forbidden_host: kind(403, 1),
   forbidden_origin: kind(403, 1),
+  key_required: kind(403, 1),
   privacy_unserved: kind(403, 5),
 
   // What was asked for is not there.
@@ -48,8 +49,14 @@ export const ERRORS = {
   cancelled: kind(499, 1),
   shutting_down: kind(503, 1, true),
 
+  // A model could not be fetched.
+  download_failed: kind(502, 1, true),
+  disk_full: kind(507, 1),
+
   // The node itself.
   invalid_config: kind(400, 2),
+  invalid_descriptor: kind(400, 2),
+  not_founder: kind(403, 5),
   not_built: kind(400, 2),
   usage: kind(400, 2),
   node_not_running: kind(503, 3, true),

@@ -177,6 +177,12 @@ export const MESH = {
   maxStateBytes: 64 * MIB,
   /** Peers asked for their directory on joining. */
   joinAskPeers: 3,
+  /** A founder that reissues several times in a row is heard of once a second: peers bound hellos. */
+  tellDescriptorEveryMs: 1_000,
+  /** Questions to one peer for its descriptor, before it has to say hello again. */
+  maxDescriptorTries: 3,
+  /** Longer than a hello may take: one that was on its way with the old revision is through by then. */
+  tellDescriptorAgainMs: 2_500,
   /** Connections a node keeps by itself: enough for gossip's degree and for warm routes. */
   targetPeers: 12,
   /** Below so many it dials as many as it misses at once; above, a few a look, so that a whole mesh may start together. */
@@ -240,7 +246,9 @@ export const MESH = {
   maxPings: 8,
   /** Round trips kept per peer; their median is its latency. */
   latencySamples: 5,
-  latencyEveryMs: 30_000,
+  latencyEveryMs: 60_000,
+  /** As long as a beat lives: a connection is not asked more often than the node behind it is believed. */
+  connectionCheckMs: 90_000,
   /** Gossip waiting for a peer that does not read; past it that peer's stream is given up. */
   maxGossipBacklogBytes: 4 * MIB,
   /** One gossip transmission: all it may hold, at the largest size. */
@@ -254,6 +262,50 @@ export const MESH = {
   hangUpMs: 500,
   /** Records that the DHT keeps here for others; the oldest makes room. */
   maxDhtRecords: 20_000,
+  /** Peers that a user has accepted, and as many blocked: each was one decision of a person. */
+  maxAccepted: 1_024,
+  /** Peers that are connected and wait to be accepted: a list that a person reads, and an eighth of the connections. */
+  maxWaiting: 64,
+  /** Of them, from one address: one machine with many keys must not push out the others. */
+  maxWaitingPerAddress: 16,
+  /** Connections that a peer which is not admitted may have open at once. */
+  maxOutsideConnections: 4,
+  /** Hellos that one peer may say a second: one at the start, one more when its user accepts. */
+  maxHellosPerSecond: 4,
+  /** After the four words of one peer were made, a pause of so many times what they took: a flood of keys gets a fifth of a thread. */
+  wordsPauseTimes: 4,
+  /** A change of the admitted peers is on disk so soon: a node killed right after joining finds its mesh again. */
+  rememberAfterMs: 1_000,
+  /** Multicast DNS: a node asks at its start, and then this often, in case a packet was lost. */
+  mdnsEveryMs: 10_000,
+  /** Nodes found in the local network that are remembered; the oldest makes room. */
+  maxFound: 256,
+  /** New ones a second, twice that at once: a whole classroom may start together, a flood of made-up ones may not be dialed. */
+  maxFoundPerSecond: 32,
+  /** Addresses that one answer may name, and that this node names: more do not fit a packet. */
+  maxFoundAddresses: 8,
+  /** Streams of all protocols that one QUIC connection may have open; past it, opening one hangs (measured). */
+  quicStreams: 2_048,
+} as const;
+
+/** Network descriptors: the signed document that names a mesh. */
+export const DESCRIPTOR = {
+  maxNameChars: 64,
+  /** One that answers is enough; as many as `network.bootstrap` takes. */
+  maxBootstrap: 64,
+  maxAddressChars: 256,
+  /** 3f+1 witnesses: ten of them may fail, and attestations stay small. */
+  maxWitnesses: 32,
+  maxParams: 32,
+  maxParamNameChars: 64,
+  maxParamChars: 128,
+  /** Amounts are below 2^63, which every language and database has. */
+  maxGenesisMicrocredits: 2n ** 63n - 1n,
+  maxRevision: 2 ** 32 - 1,
+  /** Core, terms and signature at their bounds stay below 28 KiB. */
+  maxBytes: 32 * KIB,
+  /** The same as readable JSON. */
+  maxFileBytes: 128 * KIB,
 } as const;
 
 /** The engine on this machine. */
@@ -297,6 +349,121 @@ export const ENGINE = {
   overloadedRetrySecs: 5,
 } as const;
 
+/** The engine inside GoGrid: model files, and the process that runs one of them. */
+export const EMBEDDED = {
+  /** Files looked at in one folder; more than anybody keeps models. */
+  maxFiles: 512,
+  /** Metadata and tensor table of a model file: vocabularies of 256,000 tokens with their merges take 16 MiB. */
+  maxHeaderBytes: 64 * MIB,
+  headerReadBytes: 256 * KIB,
+  maxHeaderKeys: 4096,
+  maxKeyBytes: 1024,
+  /** A text in the metadata that is kept, such as the chat template; the longest known has 20 KiB. */
+  maxTextBytes: 1 * MIB,
+  maxTensors: 65_536,
+  /** ggml's own bound. */
+  maxDimensions: 4,
+  /** Read at a time while a file is hashed. */
+  hashReadBytes: 1 * MIB,
+  /** A start waits so long for hashes: enough for the starter, and no node starts later for a model of 40 GiB. */
+  startWaitMs: 1_500,
+  maxDigestFileBytes: 1 * MIB,
+  /** Loading the library takes half a second, on a busy machine of one core ten times that. */
+  readyMs: 30_000,
+  /** As Ollama's default: a model that nobody asks for leaves the memory. */
+  keepAliveMs: 300_000,
+  /** A process that has no model yet was started to see whether it can be, or for a job that did not come. */
+  idleMs: 10_000,
+  /** What was told to stop and does not is killed: a step of a large model takes long, a process that hangs for ever. */
+  stopMs: 2_000,
+  /** A process that died is started again after so long, by how often it died in a row. */
+  restartMs: [0, 1_000, 5_000, 30_000],
+  /** So often in a row, and this machine no longer offers its models until the next try. */
+  maxCrashes: 3,
+  /** Pieces of an answer on the way to a consumer that does not take them: then the engine stops. */
+  creditChunks: 8,
+  /** Characters that gather into one piece while its consumer is behind; then the engine stops. */
+  maxPieceChars: 2 * KIB,
+  /** Ollama's default too: every token of context costs memory, whether used or not. */
+  defaultContextTokens: 4096,
+  minContextTokens: 64,
+  /**
+   * Tokens of a prompt that are read in one step, which cannot be interrupted: 8 of the starter take 55 ms on one thread,
+   * and 512 at once are no more than a quarter faster (measured). The sizes are part of the arithmetic: an answer goes on
+   * exactly only where its prompt was read in the same steps.
+   */
+  promptStepTokens: 8,
+  /** Larger models gain more from larger steps, and no step of them is short. */
+  largePromptStepTokens: 64,
+  largeParameterCount: 500_000_000,
+  /** One thread is fastest where another process wants the machine too: with two, the starter fell from 20-45 to 1-4 tokens/s. */
+  singleThreadCores: 4,
+  /** Memory feeds no more of them. */
+  maxThreads: 8,
+  /** Ollama that is away for so long at this node's run wakes the starter model; a restart of it is shorter. */
+  starterAfterMs: 30_000,
+  maxMessageChars: 500,
+} as const;
+
+/** Models that GoGrid fetches itself, and pulls of any kind. */
+export const STORE = {
+  /** No byte for so long and a source has failed: a slow line still sends some within it. */
+  silenceMs: 30_000,
+  /** Fewer bytes than this in `silenceMs` count as none: at that pace no model arrives. */
+  minBytesPerSilence: 16 * KIB,
+  /** pip first asks its index, perhaps through a proxy, and says nothing meanwhile. */
+  pipSilenceMs: 60_000,
+  /** `pip --version` starts Python, which takes a second on a busy machine. */
+  pipProbeMs: 20_000,
+  /** Whoever was told to end and has not by then is killed. */
+  pipEndMs: 2_000,
+  /** How often the files are looked at that pip writes: what it prints is for people. */
+  pipLookMs: 250,
+  /** Of what pip says last, in a sentence for people. */
+  maxReasonChars: 300,
+  /** End of pip's error output that is read. */
+  maxPipErrorBytes: 16 * KIB,
+  /** A publisher's hub redirects once or twice to its storage. */
+  maxRedirects: 5,
+  /** Pauses before a download that was cut is tried again, by how often nothing came: a network that changes is back soon. */
+  retryAfterMs: [0, 500, 2_000, 5_000],
+  /** Connections within one source. */
+  maxResumes: 20,
+  /** Read and hashed at a time. */
+  readBytes: 1 * MIB,
+  /** Stays free on the disk beside a model: a full disk stops more than a download. */
+  diskReserveBytes: 256 * MIB,
+  /** Window over which the rate is taken: long enough to be calm, short enough to follow a change. */
+  rateWindowMs: 5_000,
+  /** Two samples closer than this say nothing. */
+  minRateSpanMs: 250,
+  /** Samples that the window holds. */
+  maxRateSamples: 64,
+  /** Listeners hear of new bytes at most this often. */
+  progressEveryMs: 100,
+  /** How often a waiting process looks whether the one that downloads is done. */
+  lockLookMs: 250,
+  /** The holder of a lock shows life this often. */
+  lockBeatEveryMs: 2_000,
+  /** A lock without a sign of life for so long belongs to nobody: ten beats are missed. */
+  lockStaleMs: 20_000,
+  maxNoteBytes: 4 * KIB,
+  /** Entries of a zip's directory that are read; a wheel of one model has ten. */
+  maxZipEntries: 4096,
+  maxZipDirectoryBytes: 4 * MIB,
+  /** The starter model is asked for again after so long, twice as long each time: a laptop may start before its network. */
+  starterRetryMs: 30_000,
+  maxStarterRetryMs: 1_800_000,
+  /** Pulls that run at once; a machine has one line to the network. */
+  maxPulls: 8,
+  /** Ended pulls that are still told of. */
+  maxEndedPulls: 16,
+  /** Steps of a pull that a listener is behind; the oldest go. */
+  maxPendingSteps: 64,
+  /** Ollama says nothing while it checks what it got: minutes for a large model on a slow disk. */
+  ollamaSilenceMs: 600_000,
+} as const;
+
 /** Files of the home folder and the command line. */
 export const HOME = {
   secretFileMode: 0o600,
@@ -308,9 +475,82 @@ export const HOME = {
   maxLockBytes: 4 * KIB,
   /** Log lines that wait for a disk that is behind; more are counted and dropped, memory stays. */
   maxLogBufferBytes: 4 * MIB,
+  /** How soon a node that npm started notices that npm is gone. */
+  parentLookMs: 1_000,
+  /** `ps` answers at once, or not at all. */
+  processLookMs: 2_000,
   /** Read from the end of the log for one answer of `GET /logs`. */
   maxLogReadBytes: 16 * MIB,
   logReadStepBytes: 256 * KIB,
+} as const;
+
+/** Programs that a command starts (src/sandbox.ts). */
+export const SANDBOX = {
+  /** What is kept of a program's standard error: enough for its last words. */
+  keptStderrChars: 16_384,
+} as const;
+
+/** `gogrid demo`. */
+export const DEMO = {
+  minNodes: 3,
+  maxNodes: 9,
+  /** Nodes that hold the model: one answers, one takes over, one is left to be asked again undisturbed. */
+  providers: 3,
+  /** With fewer nobody could take over. */
+  minProviders: 2,
+  /** A start takes a second on a quiet machine, and many start at once. */
+  readyWithinMs: 60_000,
+  /** Nodes that know an address find each other in a second or two. */
+  meshWithinMs: 60_000,
+  /** An engine says in a second or two which models it has. */
+  modelsWithinMs: 15_000,
+  /** A small model from a slow disk, three times at once. */
+  loadWithinMs: 300_000,
+  /** No sign of an answer, not one word: the mesh itself gives up earlier. */
+  answerWithinMs: 300_000,
+  /** The job is over when its answer is; its record follows at once. */
+  recordWithinMs: 5_000,
+  lookEveryMs: 50,
+  /** Room for a sentence or five: long enough to be cut in the middle, short enough to be read. */
+  answerTokens: 150,
+  /** The node dies behind so many words, or a few more: only in the middle of a sentence. */
+  killAfterWords: 24,
+  /** The screen marks the place when so long nothing more came of a node that is gone: what it sent is on its way still. */
+  silentMs: 40,
+  /** Idle nodes end in half a second; at the end of the story nobody waits longer for one that does not. */
+  stopWithinMs: 5_000,
+  /** A node with nothing to do. */
+  nodeBytes: 150e6,
+  /** An engine with a model: the file's bytes, so many times, and what comes on top whatever the size. */
+  engineFactor: 1.3,
+  engineBytes: 250e6,
+  /** A terminal of the usual width; the text of a wider one would be hard to read. */
+  columns: 80,
+} as const;
+
+/** What `gogrid up` tells on a terminal while the node runs. */
+export const NEWS = {
+  /** Soon enough for a person; a look costs a few microseconds. */
+  lookEveryMs: 1_000,
+  /** In a larger mesh somebody comes or goes all the time. */
+  maxPeersToName: 5,
+  /** How often the progress of a download is drawn. */
+  progressEveryMs: 250,
+} as const;
+
+/** What `gogrid doctor` finds too little, or too much. */
+export const DOCTOR = {
+  /** Beyond it a peer's statements look old, or from the future. */
+  maxClockSkewMs: 5_000,
+  /** Log, history and keys need this. */
+  leastFreeBytes: 256 * MIB,
+  /** A model of a few billion parameters. */
+  tightFreeBytes: 4 * 1024 * MIB,
+  /** The starter model and the node itself. */
+  tightMemoryBytes: 512 * MIB,
+  /** Whatever is asked who it is runs on this machine, or near it. */
+  probeMs: 1_500,
+  maxProbeChars: 4 * KIB,
 } as const;
 
 export const CLI = {
@@ -327,6 +567,32 @@ export const CLI = {
   /** The banner waits so long for the engine's first answer; Ollama gives it in milliseconds when it runs. */
   engineWaitMs: 1_500,
   engineLookMs: 25,
+  /** Lines that arrow up brings back in `gogrid chat`; they are in memory alone. */
+  maxTypedHistory: 500,
+  /** Messages, and characters, that `gogrid chat` sends with a question: more than any model's context holds. */
+  maxChatMessages: 400,
+  maxChatChars: 1 * MIB,
+  /** A question that is answered sooner needs no sign of life. */
+  signOfLifeAfterMs: 700,
+  signOfLifeEveryMs: 500,
+  /** Jobs among which a question that waits is looked for. */
+  signOfLifeJobs: 20,
+  /** Beside the grace of a node's jobs: closing takes two seconds, and a busy machine more. */
+  downExtraMs: 8_000,
+  downLookMs: 100,
+  /** How often `gogrid down` asks what the node waits for. */
+  downAskMs: 1_000,
+  /** A node that says when it started began to do so at most this long before: it had its home to open. */
+  maxStartMs: 600_000,
+  /** Start times of processes are known to the second. */
+  startToleranceMs: 2_000,
+  /** Where nobody watches, a long download still says that it goes on. */
+  plainProgressMs: 15_000,
+  /** The four words of a machine that has just come: 0.1 s each, and a busy machine more. */
+  wordsWaitMs: 10_000,
+  /** After an acceptance both sides have told each other within a round trip. */
+  acceptWaitMs: 2_000,
+  peerLookMs: 100,
   /** Narrower than this a table is not worth drawing. */
   minColumns: 40,
   /** Where there is no terminal to ask. */

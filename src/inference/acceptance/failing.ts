@@ -4,7 +4,16 @@ import { expect, it, vi } from 'vitest';
 import { systemClock } from '../../clock.ts';
 import type { EngineEvent } from '../../jobs/ports.ts';
 import { JOB } from '../../limits.ts';
-import { type EngineControl, fastClock, hear, hearFailure, never, type Stage, summary } from './stage.ts';
+import {
+  clockInNoHurry,
+  type EngineControl,
+  fastClock,
+  hear,
+  hearFailure,
+  never,
+  type Stage,
+  summary,
+} from './stage.ts';
 
 export function testFailures({ engine, start, chat }: Stage, control: EngineControl): void {
   it.each([
@@ -45,8 +54,12 @@ export function testFailures({ engine, start, chat }: Stage, control: EngineCont
   });
 
   it('gives up on an engine that never begins', async () => {
-    const hasty = await start(fastClock(2000));
+    const clock = clockInNoHurry();
+    const hasty = await start(clock);
+    // Leaves a connection behind: at this pace, making one would be a matter of two milliseconds.
+    await hear(hasty.run(chat(1), never));
     await control.fail('stall', 0);
+    clock.hurry(2000);
     const { error } = await hearFailure(hasty.run(chat(50), never));
     expect(error).toMatchObject({ code: 'engine_failed', message: expect.stringContaining('begin') });
   });

@@ -64,6 +64,20 @@ export function fastClock(factor: number): Clock {
   };
 }
 
+/** Time that passes as it does, until it is told to hurry: for what must have happened in good time before. */
+export function clockInNoHurry(): Clock & { hurry(factor: number): void } {
+  let pace = { factor: 1, from: performance.now(), elapsed: 0 };
+  const elapsed = () => pace.elapsed + (performance.now() - pace.from) * pace.factor;
+  return {
+    now: () => Date.now(),
+    elapsed,
+    after: (ms, action) => systemClock.after(ms / pace.factor, action),
+    hurry(factor) {
+      pace = { factor, from: performance.now(), elapsed: elapsed() };
+    },
+  };
+}
+
 export interface Heard {
   readonly text: string;
   readonly thinking: string;

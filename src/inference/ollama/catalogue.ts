@@ -163,7 +163,10 @@ export class Catalogue {
 
   #lost(error: GoGridError): void {
     const hint = error.code === 'engine_unavailable' ? startHint(this.#url) : (error.hint ?? startHint(this.#url));
-    if (this.#status.state !== 'unreachable') this.#deps.log.warn({ code: error.code }, 'Ollama does not answer');
+    // One that never answered was perhaps never wanted: whoever looks at the node is told all the same.
+    const { log } = this.#deps;
+    if (this.#status.state === 'ready') log.warn({ code: error.code }, 'Ollama does not answer any more');
+    if (this.#status.state === 'starting') log.info({ code: error.code }, 'Ollama does not answer');
     this.#status = { state: 'unreachable', version: this.#status.version, hint };
   }
 

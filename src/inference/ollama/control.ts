@@ -81,7 +81,7 @@ async function checked<T extends z.ZodType>(answer: Promise<unknown>, schema: T,
 }
 
 /** The fetch that the client package uses: ends in time, reads a bounded answer, and knows what went wrong. */
-function boundedFetch(url: string, signal: AbortSignal): typeof fetch {
+export function boundedFetch(url: string, signal: AbortSignal): typeof fetch {
   return async (input, init) => {
     const late = AbortSignal.timeout(ENGINE.controlTimeoutMs);
     try {

@@ -38,6 +38,8 @@ export interface OllamaDeps {
 export interface OllamaEngine extends Engine {
   /** Looks for the daemon once, and from then on again and again; resolves whether it is there or not. */
   start(): Promise<void>;
+  /** Looks now. */
+  refresh(): Promise<void>;
   /** Stops looking and cuts off what still runs. */
   stop(): void;
 }
@@ -75,6 +77,10 @@ class Ollama implements OllamaEngine {
 
   start(): Promise<void> {
     return this.#catalogue.start();
+  }
+
+  refresh(): Promise<void> {
+    return this.#catalogue.refresh();
   }
 
   stop(): void {

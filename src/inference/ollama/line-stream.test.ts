@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo, Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { systemClock } from '../../clock.ts';
-import { JOB } from '../../limits.ts';
-import { fastClock } from '../acceptance/stage.ts';
+import { type Clock, systemClock } from '../../clock.ts';
+import { ENGINE, JOB } from '../../limits.ts';
+import { VirtualClock } from '../../testing/virtual-clock.ts';
 import { LineStream, type LineStreamOptions, openWire, type Wire } from './line-stream.ts';
 
 const never = new AbortController().signal;
@@ -22,7 +22,7 @@ afterEach(() => {
 type Answer = (response: ServerResponse, request: IncomingMessage) => void;
 
 /** A daemon that answers every request with `answer`. */
-async function serve(answer: Answer, clock = systemClock) {
+async function serve(answer: Answer, clock: Clock = systemClock) {
   const server = createServer((request, response) => {
     request.resume().on('end', () => answer(response, request));
   });
@@ -177,13 +177,19 @@ describe('failures', () => {
   });
 
   it('silence counts only while somebody waits', async () => {
-    const { ask } = await serve((response) => response.write('a\n'), fastClock(100));
-    const stream = ask();
+    const clock = new VirtualClock();
+    const { ask } = await serve((response) => response.write('a\n'), clock);
+    const stream = ask({ stallMs: 30_000 });
     await stream.next();
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    const from = performance.now();
-    await expect(stream.next()).rejects.toMatchObject({ code: 'engine_failed' });
-    expect(performance.now() - from).toBeGreaterThan(250);
+    await clock.advance(300_000);
+    const failed = vi.fn();
+    const waiting = stream.next().catch(failed);
+    await clock.advance(30_000);
+    expect(failed).not.toHaveBeenCalled();
+    await clock.advance(ENGINE.stallCheckMs);
+    await waiting;
+    expect(failed.mock.calls).toMatchObject([[{ code: 'engine_failed', message: expect.stringContaining('31 s') }]]);
+    expect(clock.pending).toBe(0);
   });
 
   it('an abort wins over what has come already', async () => {
