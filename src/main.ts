@@ -5,11 +5,14 @@
 
 import os from 'node:os';
 import { runCli } from './cli/cli.ts';
+import { lineInput } from './cli/line-input.ts';
+import { programName } from './cli/program.ts';
 import { shellWord } from './cli/text.ts';
 import type { Home, Input, NodeSession, Output, World } from './cli/world.ts';
 import type { ResolvedConfig } from './config/resolve.ts';
 import { GoGridError, systemCode } from './errors.ts';
 import { HOME } from './limits.ts';
+import { isAlive, onParentGone, startedAt, terminate } from './machine/processes.ts';
 import type { HomePaths } from './storage/home.ts';
 import { version } from './version.ts';
 
@@ -66,15 +69,26 @@ async function openHome(given: string | undefined): Promise<Home> {
     writeConfig: (text) => store.replaceFile(paths.configFile, text),
     async mark() {
       const mark = await store.readMark(paths);
-      return mark === undefined ? undefined : { ...mark, alive: store.isAlive(mark.pid) };
+      return mark === undefined ? undefined : { ...mark, alive: isAlive(mark.pid) };
     },
     async apiKey() {
       const { readApiKey } = await import('./storage/key-file.ts');
       return readApiKey(paths);
     },
+    mesh: {
+      create: async (plan) => (await networkFile()).createMesh(paths, plan),
+      show: async (given) => (await networkFile()).showMesh(paths, descriptorOf(store, paths, given)),
+      reissue: async (given, changes) =>
+        (await networkFile()).reissueMesh(paths, descriptorOf(store, paths, given), changes),
+    },
     async tailLog(file, count, level) {
       const { readTail } = await import('./storage/log-file.ts');
       return readTail(logFileOf(store, paths, file), count, level);
+    },
+    async look(file) {
+      const { readMachine } = await import('./machine/look.ts');
+      const logFile = logFileOf(store, paths, file);
+      return readMachine({ home: paths.folder, cache: paths.cacheFolder, logFile });
     },
     openNode: (resolved, json) => openNode(paths, resolved, json),
   };
@@ -84,6 +98,12 @@ type HomeModule = typeof import('./storage/home.ts');
 
 function logFileOf(store: HomeModule, paths: HomePaths, setting: string): string {
   return setting === '' ? paths.logFile : store.resolveInHome(paths, os.homedir(), setting);
+}
+
+const networkFile = () => import('./storage/network-file.ts');
+
+function descriptorOf(store: HomeModule, paths: HomePaths, setting: string): string | undefined {
+  return setting === '' ? undefined : store.resolveInHome(paths, os.homedir(), setting);
 }
 
 async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolean): Promise<NodeSession> {
@@ -111,6 +131,9 @@ async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolea
       logger,
       logs,
       version,
+      env: process.env,
+      userFolder: os.homedir(),
+      descriptorFile: descriptorOf(store, paths, config.network.descriptor),
       portIsConfigured: isConfigured(resolved, 'network.port'),
     });
     return {
@@ -134,7 +157,7 @@ async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolea
 /** Says which node it is that uses the home, as far as that is known. */
 async function homeInUse(store: HomeModule, paths: HomePaths, error: GoGridError): Promise<GoGridError> {
   const mark = await store.readMark(paths);
-  if (mark === undefined || !store.isAlive(mark.pid)) return error;
+  if (mark === undefined || !isAlive(mark.pid)) return error;
   return new GoGridError({
     code: 'home_in_use',
     message: `a node runs in ${paths.folder} already: process ${mark.pid}, API at ${mark.api}`,
@@ -174,6 +197,7 @@ async function edit(file: string): Promise<number> {
 const world: World = {
   args: process.argv.slice(2),
   env: process.env,
+  program: programName({ env: process.env, script: process.argv[1] }),
   version,
   stdout: outputOf(process.stdout),
   stderr: outputOf(process.stderr),
@@ -184,8 +208,27 @@ const world: World = {
       setTimeout(resolve, ms);
     }),
   home: openHome,
-  onSignal: (listener) => listen(SIGNALS, () => listener()),
+  lines: () => lineInput({ input: process.stdin, output: process.stdout }),
+  processes: {
+    isAlive,
+    terminate,
+    startedAt,
+  },
+  lookAtPort: async (host, port) => (await import('./machine/look.ts')).lookAtPort(host, port),
+  lookAtOllama: async (url) => (await import('./machine/look.ts')).lookAtOllama(url),
+  onSignal(listener) {
+    const stopListening = listen(SIGNALS, (signal) => listener(String(signal)));
+    // npm ends at SIGTERM, and its shell does, without handing it on to the program.
+    const stopWatching =
+      process.env.npm_lifecycle_event === undefined ? () => {} : onParentGone(() => listener('SIGTERM'));
+    return () => {
+      stopListening();
+      stopWatching();
+    };
+  },
   onCrash: (listener) => listen(CRASHES, listener),
+  openSandbox: async () => (await import('./sandbox.ts')).openSandbox(),
+  freeMemory: () => process.availableMemory(),
   edit,
   exit: (code) => process.exit(code),
 };

@@ -5,12 +5,15 @@
 
 import { systemClock as clock, every } from './clock.ts';
 import type { Config } from './config/schema.ts';
+import type { PullState } from './contract/pulls.ts';
 import { MESH } from './limits.ts';
 import { buildApi } from './node/api.ts';
 import type { NodeDeps } from './node/deps.ts';
-import { buildMesh, followEngine } from './node/mesh.ts';
+import { buildMesh, followEngine, type Mesh } from './node/mesh.ts';
+import { followNews, type Look, type News } from './node/news.ts';
+import { buildPulls } from './node/pulls.ts';
 import { openStores } from './node/stores.ts';
-import { buildWorker } from './node/worker.ts';
+import { buildWorker, type Worker } from './node/worker.ts';
 
 /** Part of the grace time that is kept for closing what is open: last words to clients, goodbye to the mesh, the disk. */
 const CLOSING_MS = 2_000;
@@ -22,10 +25,16 @@ export interface Node {
   stop(): Promise<void>;
   /** Where it answers; valid after `start`. */
   ready(): { api: string; peerId: string; addresses: readonly string[]; pid: number };
+  /** Calls back when somebody asks through the API that the node stops; returns the way to stop that. */
+  onStopAsked(listener: () => void): () => void;
   /** Sentences that its user should read at the start. */
   notices(): readonly string[];
   models(): readonly { readonly name: string }[];
-  engine(): { kind: string; state: string; hint: string | undefined };
+  engine(): { kind: string; state: string; version: string; hint: string | undefined };
+  /** Calls back when something happens that a person at its terminal wants to hear of; returns the way to stop that. */
+  onNews(listener: (news: News) => void): () => void;
+  /** Models that are being pulled, then the last that were. */
+  pulls(): readonly PullState[];
 }
 
 /** Opens the home and builds a node; nothing answers before its `start`. @throws GoGridError */
@@ -33,7 +42,9 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
   const stores = await openStores(deps);
   const worker = buildWorker(config, deps, stores);
   const mesh = buildMesh(config, deps, stores, worker);
-  const api = buildApi(config, deps, stores, worker, mesh);
+  const pulls = buildPulls(config, deps, worker.engine);
+  worker.onStarterWanted = () => pulls.fetchStarter();
+  const api = buildApi(config, deps, stores, worker, mesh, pulls);
 
   const { engine, provider, directory } = worker;
   const { network, announcer } = mesh;
@@ -44,13 +55,20 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
   let apiUrl = '';
 
   async function start(): Promise<void> {
+    // It ends last: whoever asks meanwhile is told what the node waits for.
+    stops.push(() => api.stop(0));
     const engineReady = engine.start();
     stops.push(() => engine.stop());
+    stops.push(() => pulls.stop());
 
     stops.push(() => network.stop());
+    stops.push(() => mesh.spread.stop());
     const listening = await network.start();
     if (listening.tookFreePort) {
-      notices.push(`network port ${config.network.port} is busy; this node listens on ${listening.port} instead`);
+      stores.port.remember(listening.port);
+      notices.push(
+        `network port ${config.network.port} is busy; this node listens on ${listening.port} instead, now and at later starts`,
+      );
     }
 
     await engineReady;
@@ -72,9 +90,10 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
   /** Who waits for an answer gets it, within the grace time. */
   async function drain(): Promise<void> {
     worker.phase = 'draining';
+    worker.drainEndsAt = clock.elapsed() + graceMs;
     announcer.loadChanged();
     provider.drain();
-    await Promise.all([api.stop(graceMs), provider.finish(AbortSignal.timeout(graceMs))]);
+    await Promise.all([api.drain(graceMs), provider.finish(AbortSignal.timeout(graceMs))]);
   }
 
   async function stop(): Promise<void> {
@@ -97,9 +116,34 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
       }
     },
     stop,
+    onStopAsked(listener) {
+      worker.stopAsked = listener;
+      return () => {
+        worker.stopAsked = () => {};
+      };
+    },
     ready: () => ({ api: apiUrl, peerId: stores.self, addresses: network.addresses(), pid: process.pid }),
     notices: () => notices,
     models: () => engine.models(),
-    engine: () => ({ kind: engine.kind, state: engine.status().state, hint: engine.status().hint }),
+    pulls: () => pulls.pulls.states(),
+    engine: () => ({ kind: engine.kind, ...engine.status() }),
+    onNews: (listener) => followNews(() => lookAt(worker, mesh), clock, listener),
+  };
+}
+
+function lookAt({ engine, directory }: Worker, { network }: Mesh): Look {
+  const { kind = engine.kind, state, version } = engine.status();
+  return {
+    engine: { kind, state, version },
+    models: engine.models().map(({ name }) => name),
+    peers: network.peers().map(({ node, name }) => ({
+      id: node,
+      name,
+      models: directory.get(node)?.profile.models.map((model) => model.name) ?? [],
+    })),
+    waiting: network
+      .waiting()
+      .filter(({ waitsFor }) => waitsFor !== 'there')
+      .map(({ node, name, words }) => ({ id: node, name, words })),
   };
 }

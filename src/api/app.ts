@@ -7,6 +7,7 @@ import {
   type FastifyRequest,
   fastify,
 } from 'fastify';
+import { nearest } from '../config/nearest.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import { API } from '../limits.ts';
 import { logDefect } from '../telemetry/defect.ts';
@@ -20,6 +21,9 @@ import { fromFastify, refuseBody } from './wire-errors.ts';
 /** What every request passes. */
 export interface Gate {
   readonly guard: Guard;
+  /** Paths of the inference surface, which everybody may know. */
+  readonly openPaths: Set<string>;
+  /** The node ends: nothing new for a model. */
   closing: boolean;
 }
 
@@ -36,9 +40,9 @@ export function createApp(gate: Gate, log: Logger): FastifyInstance {
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
   });
   // Routes read their bodies themselves (body.ts), after all checks and whatever the content type.
-  app.addHttpMethod('POST', { hasBody: false, overrideExisting: true });
+  for (const method of ['POST', 'DELETE']) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   guardRequests(app, gate);
-  answerPreflights(app);
+  answerPreflights(app, gate.openPaths);
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply, log));
   app.setNotFoundHandler((request) => {
     throw new GoGridError({
@@ -61,11 +65,20 @@ function refusal(gate: Gate, request: FastifyRequest, reply: FastifyReply, acces
   try {
     gate.guard(request.raw, reply.raw, access);
   } catch (thrown) {
-    return toGoGridError(thrown);
+    return withLikelyPath(gate, request, toGoGridError(thrown));
   }
-  if (!gate.closing) return undefined;
+  if (!gate.closing || access !== 'inference') return undefined;
   reply.raw.setHeader('connection', 'close');
   return new GoGridError({ code: 'shutting_down', message: 'this node is shutting down' });
+}
+
+/** Who mistyped a path that needs no key is told the right one; all others are secrets of nobody, and of the key's owner. */
+function withLikelyPath({ openPaths }: Gate, request: FastifyRequest, error: GoGridError): GoGridError {
+  const path = request.url.split('?')[0] ?? '';
+  if (error.code !== 'unauthorized' || dialectOf(path) === 'control' || openPaths.has(path)) return error;
+  const meant = nearest(path, [...openPaths]);
+  if (meant === undefined) return error;
+  return new GoGridError({ code: error.code, message: error.message, hint: `did you mean ${meant}?` });
 }
 
 /** What a route says of itself; nothing means the key, and so it is for paths that do not exist. */
@@ -76,8 +89,7 @@ function accessOf(request: FastifyRequest): Access {
 }
 
 /** Answers what a browser asks before it calls, at every path of the inference surface. */
-function answerPreflights(app: FastifyInstance): void {
-  const paths = new Set<string>();
+function answerPreflights(app: FastifyInstance, paths: Set<string>): void {
   app.addHook('onRoute', ({ url, method, config }) => {
     if (config?.access !== 'inference' || method === 'OPTIONS' || paths.has(url)) return;
     paths.add(url);

@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LogLine } from '../contract/control.ts';
 import { type ControlRoute, controlRoutes } from '../contract/routes.ts';
 import { API } from '../limits.ts';
+import { nodeIdOf } from '../protocol/ids.ts';
+import { signerFromSeed } from '../protocol/signature.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 import { ask, type SmallApi, smallApi, testJobId, testKey, testPeer } from '../testing/small-api.ts';
 
@@ -36,8 +38,13 @@ beforeAll(async () => {
 });
 afterAll(() => small.api.stop(0));
 
-async function json(path: string, method = 'GET'): Promise<{ status: number; body: Record<string, unknown> }> {
-  const { status, text } = await ask(small.port, path, { method, headers });
+async function json(
+  path: string,
+  method = 'GET',
+  sent?: object,
+): Promise<{ status: number; body: Record<string, unknown> }> {
+  const asked = { method, headers, ...(sent !== undefined && { body: JSON.stringify(sent) }) };
+  const { status, text } = await ask(small.port, path, asked);
   return { status, body: JSON.parse(text) };
 }
 
@@ -48,11 +55,20 @@ describe('the contract', () => {
     '/agent-mesh/peers': testPeer.peerId,
   };
 
+  const peer = nodeIdOf(signerFromSeed(new Uint8Array(32)).publicKey);
+  const bodies: Record<string, object> = {
+    '/model/pull': { model: 'tiny', stream: false },
+    '/mesh/accept': { peer },
+    '/mesh/block': { peer },
+    '/mesh/unblock': { peer },
+    '/network/reissue': { bootstrap: [] },
+  };
+
   it.each(controlRoutes.map((route: ControlRoute) => [route.method, route.path, route] as const))(
     '%s %s',
     async (method, path, route) => {
       const filled = path.replace(/(.*?)\/\{id\}/, (_all, before: string) => `${before}/${ids[before]}`);
-      const { status, body } = await json(filled, method);
+      const { status, body } = await json(filled, method, bodies[path]);
       expect(status).toBe(200);
       // Strict at every level: what the contract does not name would be a shape that nobody documented.
       expect(route.answer.safeParse(body)).toMatchObject({ success: true, data: body });

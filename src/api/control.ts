@@ -1,20 +1,23 @@
 /** The control surface: what the command line, the dashboard and scripts ask of a node. Shapes are in `contract/`. */
 
 import type { FastifyInstance } from 'fastify';
-import { jobListQuery, logQuery, type Peer } from '../contract/control.ts';
+import { jobListQuery, logQuery } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
 import { readBody } from './body.ts';
 import type { Exchanges } from './exchange.ts';
 import { followLog } from './log-stream.ts';
+import { meshRoutes } from './mesh.ts';
 import { openApiText } from './openapi.ts';
-import type { Catalogue, Jobs, Logs, Runtime } from './ports.ts';
+import type { Catalogue, Doorkeeper, Jobs, Logs, Runtime, StopNode } from './ports.ts';
 import { OPEN } from './surface.ts';
 
 export interface ControlDeps {
   readonly runtime: Runtime;
+  readonly doorkeeper: Doorkeeper;
   readonly catalogue: Catalogue;
   readonly jobs: Jobs;
   readonly logs: Logs;
+  readonly stopNode: StopNode;
   readonly exchanges: Exchanges;
 }
 
@@ -30,17 +33,14 @@ export function controlRoutes(app: FastifyInstance, deps: ControlDeps): void {
   app.get('/status', () => runtime.status());
   app.get('/identity', () => runtime.identity());
 
-  app.get('/mesh/peers', () => {
-    const peers = runtime.peers();
-    return { peers, total: peers.length };
-  });
-  app.get<ById>('/mesh/peers/:id', (request) => findPeer(runtime, request.params.id));
-  app.get<ById>('/agent-mesh/peers/:id', (request) => findPeer(runtime, request.params.id));
+  meshRoutes(app, deps);
 
   app.get('/model/list', () => {
     const models = catalogue.models();
     return { models, total: models.length };
   });
+
+  app.post('/stop', () => ({ state: 'draining', ...deps.stopNode() }));
 
   let openApi: string | undefined;
   app.get('/openapi.json', (_request, reply) => {
@@ -70,16 +70,6 @@ function logRoutes(app: FastifyInstance, { logs, exchanges }: ControlDeps): void
     reply.hijack();
     followLog(exchange, tail, (listener) => logs.follow(level, listener));
     return reply;
-  });
-}
-
-function findPeer(runtime: Runtime, id: string): Peer {
-  const peer = runtime.peers().find(({ peerId }) => peerId === id);
-  if (peer !== undefined) return peer;
-  throw new GoGridError({
-    code: 'peer_not_found',
-    message: `no node '${id.slice(0, 80)}' is known here`,
-    hint: 'GET /mesh/peers lists those that are',
   });
 }
 

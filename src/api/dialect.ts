@@ -45,10 +45,16 @@ export function errorBody(dialect: Dialect, error: GoGridError): string {
         },
       });
     case 'ollama':
-      return JSON.stringify({ error: sentence(error) });
+      return JSON.stringify(ollamaBody(error));
     case 'control':
       return JSON.stringify(controlBody(error));
   }
+}
+
+/** Of a 401 Ollama's command line shows this second field alone; without it, "see the ollama server logs". */
+function ollamaBody(error: GoGridError): object {
+  const text = sentence(error);
+  return error.status === 401 ? { error: text, status: text } : { error: text };
 }
 
 function controlBody(error: GoGridError): ErrorBody {

@@ -10,7 +10,7 @@ export type ExchangeKind = 'answer' | 'endless';
 /** Every answer that is being given now. */
 export class Exchanges {
   readonly #open = new Set<Exchange>();
-  #onEmpty: (() => void) | undefined;
+  #onClosed: (() => void) | undefined;
 
   open(response: ServerResponse, kind: ExchangeKind = 'answer'): Exchange {
     const exchange = new Exchange(response, kind);
@@ -21,7 +21,7 @@ export class Exchanges {
       this.#open.delete(exchange);
       // After a complete answer nobody listens, and an abort is not free.
       if (!response.writableFinished) exchange.hangUp();
-      if (this.#open.size === 0) this.#onEmpty?.();
+      this.#onClosed?.();
     });
     return exchange;
   }
@@ -33,12 +33,19 @@ export class Exchanges {
     }
   }
 
-  /** Resolves when no answer is left, or after `ms` milliseconds. */
-  empty(clock: Clock, ms: number): Promise<void> {
-    if (this.#open.size === 0) return Promise.resolve();
+  /** Closes the connections of those that are left, whose clients do not read their last words. */
+  cutAll(kind: ExchangeKind): void {
+    for (const exchange of [...this.#open]) if (exchange.kind === kind) exchange.response.destroy();
+  }
+
+  /** Resolves when none is left, or none of that kind where one is given; after `ms` milliseconds at the latest. */
+  empty(clock: Clock, ms: number, kind?: ExchangeKind): Promise<void> {
+    const isEmpty = () => ![...this.#open].some((exchange) => kind === undefined || exchange.kind === kind);
+    if (isEmpty()) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = clock.after(ms, () => resolve());
-      this.#onEmpty = () => {
+      this.#onClosed = () => {
+        if (!isEmpty()) return;
         timer.cancel();
         resolve();
       };

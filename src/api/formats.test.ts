@@ -42,12 +42,15 @@ describe('server-sent events', () => {
 
   it('keep id and role when another provider goes on', () => {
     const events = new ChatEvents({ model: 'tiny', created: 5, includeUsage: false });
-    events.placed(placed as Placed);
+    expect(events.placed(placed as Placed)).toBe('');
     const first = events.chunk({ type: 'chunk', tokens: 1, text: 'a' });
-    events.placed({ ...(placed as Placed), provider: 'another' });
+    const notice = events.placed({ ...(placed as Placed), provider: 'another' });
     const second = events.chunk({ type: 'chunk', tokens: 1, text: 'b' });
     const ids = parseEvents(first + second).map((data) => JSON.parse(data).id);
+    expect(ids).toHaveLength(2);
     expect(new Set(ids).size).toBe(1);
+    // In the place of the hand-over stands a comment (HTML standard, 9.2.6) that says who goes on.
+    expect(notice).toBe(': handover {"provider":"another","route":"direct"}\n\n');
   });
 });
 

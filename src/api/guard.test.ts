@@ -23,6 +23,7 @@ const controlPaths = [
   '/identity',
   '/mesh/peers',
   '/model/list',
+  '/model/pull/progress',
   '/jobs',
   '/logs',
   '/openapi.json',
@@ -69,6 +70,22 @@ describe('on loopback', () => {
     expect((await ask(small.port, path, { headers: { 'x-api-key': '' } })).status).toBe(401);
   });
 
+  it('tells who mistypes an open path of the right one, and of no other', async () => {
+    for (const [path, meant] of [
+      ['/v1/chat/completion', '/v1/chat/completions'],
+      ['/api/tagz', '/api/tags'],
+      ['/v1/model', '/v1/models'],
+    ] as const) {
+      const { status, text } = await ask(small.port, path, { method: 'POST' });
+      expect(status).toBe(401);
+      expect(text).toContain('no such path, or it needs a key');
+      expect(text).toContain(`did you mean ${meant}?`);
+    }
+    for (const path of ['/statu', '/v1/something/else/entirely', '/doctr']) {
+      expect((await ask(small.port, path)).text).not.toContain('did you mean');
+    }
+  });
+
   it('is open at / and /health only', async () => {
     expect((await ask(small.port, '/')).text).toBe('Ollama is running');
     expect(await ask(small.port, '/', { method: 'HEAD' })).toMatchObject({ status: 200, text: '' });
@@ -94,7 +111,7 @@ describe('on loopback', () => {
       expect(shown(await ask(small.port, path, request)), path).toEqual(existing);
     }
     const api = shown(await ask(small.port, '/api/nothing'));
-    expect(api).toEqual(shown(await ask(small.port, '/api/delete', { method: 'DELETE' })));
+    expect(api).toEqual(shown(await ask(small.port, '/api/nothing', { method: 'DELETE' })));
     expect(api).toEqual(shown(await ask(small.port, '/api/chat')));
     const v1 = shown(await ask(small.port, '/v1/nothing'));
     expect(v1).toEqual(shown(await ask(small.port, '/v1/chat/completions')));
@@ -295,6 +312,13 @@ describe('where a key is required', () => {
       expect((await ask(small.port, '/status', { method: 'OPTIONS', headers })).status).toBe(403);
     },
   );
+
+  it("says so in the field that Ollama's command line shows", async () => {
+    small = await smallApi({ requireKey: true });
+    const { error, status } = JSON.parse((await ask(small.port, '/api/tags')).text);
+    expect(error).toContain('Authorization: Bearer');
+    expect(status).toBe(error);
+  });
 
   it('no job runs for who has none', async () => {
     const { run, specs } = recording(says('x'));

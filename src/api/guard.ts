@@ -30,7 +30,7 @@ export type Guard = (request: IncomingMessage, response: ServerResponse, access:
 export function createGuard(options: GuardOptions): Guard {
   const isAllowedHost = hostCheck(options);
   const isAllowedOrigin = originCheck(options.allowedOrigins);
-  const isKey = keyCheck(options.key);
+  const hasKey = createKeyCheck(options.key);
 
   return (request, response, access) => {
     const { headers, socket } = request;
@@ -43,8 +43,14 @@ export function createGuard(options: GuardOptions): Guard {
     }
     if (access === 'open') return;
     if (access === 'inference' && (!options.requireKey || isPreflight(request))) return;
-    if (!isKey(tokenOf(request))) throw unauthorized();
+    if (!hasKey(request)) throw unauthorized();
   };
+}
+
+/** Whether a request brings the node's admin key: for what the inference surface offers to nobody else. */
+export function createKeyCheck(key: string): (request: IncomingMessage) => boolean {
+  const isKey = keyCheck(key);
+  return (request) => isKey(tokenOf(request));
 }
 
 /** A browser asks before it sends what a form could not; it never sends a key with that question. */
@@ -92,7 +98,7 @@ function forbiddenOrigin(): GoGridError {
 function unauthorized(): GoGridError {
   return new GoGridError({
     code: 'unauthorized',
-    message: 'no such path without a key, or the key is wrong',
+    message: 'no such path, or it needs a key',
     hint: "send `Authorization: Bearer <key>`; the key is the line in api.key in the node's home folder",
   });
 }

@@ -24,8 +24,11 @@ export interface JobDeps {
 
 /** How a surface writes a streamed answer. */
 export interface AnswerFormat extends StreamFrame {
-  /** A provider took the job; called before anything else is written, and again for every further provider. */
-  placed(placed: Placed): void;
+  /**
+   * A provider took the job; called before anything else is written, and again for every further provider.
+   * @returns what tells of a further one in the midst of the answer; empty for the first, which the headers name
+   */
+  placed(placed: Placed): string;
   /** Empty when there is nothing to tell the client. */
   chunk(chunk: Chunk): string;
   /** Everything that ends the stream. */
@@ -39,10 +42,12 @@ export async function streamJob(exchange: Exchange, spec: JobSpec, format: Answe
   try {
     for await (const output of deps.runJob(spec, exchange.signal)) {
       switch (output.type) {
-        case 'placed':
+        case 'placed': {
           Object.assign(stream.headers, jobHeaders(output));
-          format.placed(output);
+          const notice = format.placed(output);
+          if (notice !== '') stream.write(notice);
           break;
+        }
         case 'chunk': {
           const text = format.chunk(output);
           if (text === '') break;

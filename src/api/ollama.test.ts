@@ -1,18 +1,16 @@
 /** The Ollama surface as the real `ollama` package sees it. */
 
 import { Ollama } from 'ollama';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import type { RunJob } from '../jobs/output.ts';
+import { apiOfTest, collect } from '../testing/api-of-test.ts';
 import {
-  ask,
   catalogueOf,
   done,
   placed,
   recording,
-  type SmallApi,
   says,
-  smallApi,
   testJobId,
   testModel,
   vectorsOf,
@@ -21,26 +19,12 @@ import {
 import type { ApiDeps } from './server.ts';
 
 const messages = [{ role: 'user', content: 'hi' }];
-let running: SmallApi | undefined;
-
-afterEach(async () => {
-  await running?.api.stop(0);
-  running = undefined;
-});
+const api = apiOfTest();
+const { post } = api;
 
 async function client(deps: Partial<ApiDeps>): Promise<Ollama> {
-  running = await smallApi({}, deps);
-  return new Ollama({ host: running.url });
-}
-
-async function post(path: string, body: unknown): Promise<{ status: number; text: string }> {
-  return ask(running?.port ?? 0, path, { method: 'POST', body: JSON.stringify(body) });
-}
-
-async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of stream) items.push(item);
-  return items;
+  const { url } = await api.start(deps);
+  return new Ollama({ host: url });
 }
 
 describe('chat', () => {
@@ -206,9 +190,18 @@ describe('generate', () => {
       const unloaded = await post(path, { model: 'tiny', ...body, keep_alive });
       expect(JSON.parse(unloaded.text).done_reason).toBe('unload');
     }
-    expect(specs[1]?.input).toEqual({ kind: 'load', keepAlive: 0 });
+    expect(specs[1]).toMatchObject({ input: { kind: 'load', keepAlive: 0 }, privacy: 'local' });
     await post(path, { model: 'tiny', ...body, keep_alive: '10m', stream: false });
-    expect(specs.at(-1)?.input).toEqual({ kind: 'load', keepAlive: '10m' });
+    expect(specs.at(-1)).toMatchObject({ input: { kind: 'load', keepAlive: '10m' }, privacy: 'mesh' });
+  });
+
+  it('does not unload what only other machines have, and above all does not load it there', async () => {
+    const { run, specs } = recording(says('x'));
+    await client({ runJob: run, catalogue: catalogueOf([testModel({ local: false, providers: ['p1'] })]) });
+    const refused = await post('/api/generate', { model: 'tiny', prompt: '', keep_alive: 0 });
+    expect(refused.status).toBe(400);
+    expect(JSON.parse(refused.text).error).toContain("'tiny' is not unloaded");
+    expect(specs).toEqual([]);
   });
 });
 
@@ -284,6 +277,16 @@ describe('hanging up', () => {
     await expect.poll(() => signals[0]?.aborted).toBe(true);
   });
 });
+
+it.each(['/api/create', '/api/copy', '/api/push', `/api/blobs/sha256:${'e'.repeat(64)}`])(
+  'says at %s where models are made',
+  async (path) => {
+    await client({});
+    const { status, text } = await post(path, { model: 'new', from: 'tiny' });
+    expect(status).toBe(400);
+    expect(JSON.parse(text).error).toMatch(/makes, copies and pushes no models .*with Ollama itself/);
+  },
+);
 
 describe('models', () => {
   const far = testModel({
@@ -363,7 +366,7 @@ describe('models', () => {
     expect(await ollama.pull({ model: 'tiny' })).toEqual({ status: 'success' });
     expect(await collect(await ollama.pull({ model: 'tiny', stream: true }))).toEqual([{ status: 'success' }]);
     await expect(ollama.pull({ model: 'nope' })).rejects.toThrow(
-      /^model 'nope' not found: no machine of the mesh has it/,
+      /^no machine of the mesh has the model 'nope', and .* its key \(run `gogrid models pull nope`/,
     );
   });
 });

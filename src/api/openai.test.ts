@@ -1,17 +1,16 @@
 /** The OpenAI surface as the real `openai` package sees it. */
 
 import OpenAI from 'openai';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import type { RunJob } from '../jobs/output.ts';
+import { apiOfTest, collect } from '../testing/api-of-test.ts';
 import {
   catalogueOf,
   done,
   placed,
   recording,
-  type SmallApi,
   says,
-  smallApi,
   testJobId,
   testModel,
   vectorsOf,
@@ -20,22 +19,11 @@ import {
 import type { ApiDeps } from './server.ts';
 
 const messages = [{ role: 'user' as const, content: 'hi' }];
-let running: SmallApi | undefined;
-
-afterEach(async () => {
-  await running?.api.stop(0);
-  running = undefined;
-});
+const api = apiOfTest();
 
 async function client(deps: Partial<ApiDeps>, options: { maxRetries?: number } = {}): Promise<OpenAI> {
-  running = await smallApi({}, deps);
-  return new OpenAI({ baseURL: `${running.url}/v1`, apiKey: 'anything', ...options });
-}
-
-async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of stream) items.push(item);
-  return items;
+  const { url } = await api.start(deps);
+  return new OpenAI({ baseURL: `${url}/v1`, apiKey: 'anything', ...options });
 }
 
 describe('chat', () => {
@@ -168,7 +156,6 @@ describe('hanging up', () => {
       abort.abort();
       await answer.catch(() => {});
       await expect.poll(() => signals[0]?.aborted).toBe(true);
-      await running?.api.stop(0);
     }
   });
 });
@@ -282,8 +269,8 @@ describe('errors', () => {
 
   it('never widens a tier', async () => {
     const { run, specs } = recording(says('x'));
-    running = await smallApi({ privacy: 'own' }, { runJob: run });
-    const openai = new OpenAI({ baseURL: `${running.url}/v1`, apiKey: 'x' });
+    const { url } = await api.start({ runJob: run }, { privacy: 'own' });
+    const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x' });
     const ask = (headers: Record<string, string>) =>
       openai.chat.completions.create({ model: 'tiny', messages }, { headers });
     for (const headers of [{}, { 'x-gogrid-privacy': 'local' }, { 'x-gogrid-privacy': 'mesh' }]) await ask(headers);
@@ -311,7 +298,7 @@ describe('models', () => {
     expect(list[0]).toMatchObject({ object: 'model', created: 1_700_000_000, x_gogrid: { local: true } });
     expect((await openai.models.retrieve('hf.co/a/b:Q4')).id).toBe('hf.co/a/b:q4');
     expect((await openai.models.retrieve('tiny')).id).toBe('tiny:latest');
-    const raw = await fetch(`${running?.url}/v1/models/hf.co/a/b:Q4`);
+    const raw = await fetch(`${openai.baseURL}/models/hf.co/a/b:Q4`);
     expect(await raw.json()).toMatchObject({ id: 'hf.co/a/b:q4', x_gogrid: { providers: ['p1', 'p2'], local: false } });
     await expect(openai.models.retrieve('nope')).rejects.toMatchObject({
       constructor: OpenAI.NotFoundError,

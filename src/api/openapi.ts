@@ -16,7 +16,8 @@ const INFERENCE: readonly (readonly [method: string, path: string, summary: stri
   ['get', '/api/tags', 'Ollama: every model of the mesh'],
   ['get', '/api/ps', 'Ollama: models in memory'],
   ['post', '/api/show', 'Ollama: one model'],
-  ['post', '/api/pull', 'Ollama: succeeds for a model that the mesh has'],
+  ['post', '/api/pull', 'Ollama: succeeds for a model that the mesh has; with the key it gets one to this machine'],
+  ['delete', '/api/delete', 'Ollama: deletes a model of this machine, with the key'],
   ['post', '/api/chat', 'Ollama: chat, as lines of JSON or whole'],
   ['post', '/api/generate', 'Ollama: continues a prompt; loads the model when the prompt is empty'],
   ['post', '/api/embed', 'Ollama: embeddings'],
@@ -45,7 +46,7 @@ export function openApiText(): string {
   });
 }
 
-function operation({ path, summary, query, answer, stream, open }: ControlRoute): Json {
+function operation({ path, summary, query, body, answer, stream, open }: ControlRoute): Json {
   const content: Json = { 'application/json': { schema: schemaOf(answer, 'output') } };
   if (stream !== undefined) content['application/x-ndjson'] = { schema: schemaOf(stream, 'output') };
   return {
@@ -53,6 +54,7 @@ function operation({ path, summary, query, answer, stream, open }: ControlRoute)
     summary,
     ...(open === true && { security: [] }),
     parameters: [...pathParameters(path), ...queryParameters(query)],
+    ...(body !== undefined && { requestBody: requestBody(body) }),
     responses: { 200: { description: 'OK', content }, default: errorResponse() },
   };
 }
@@ -64,9 +66,13 @@ function inferenceOperation(method: string, path: string, summary: string): Json
     summary,
     security: path === '/' ? [] : [{}, { key: [] }],
     parameters: pathParameters(path),
-    ...(method === 'post' && { requestBody: { required: true, content } }),
+    ...(method !== 'get' && { requestBody: { required: true, content } }),
     responses: { 200: { description: 'OK' } },
   };
+}
+
+function requestBody(body: ZodType): Json {
+  return { required: true, content: { 'application/json': { schema: schemaOf(body, 'input') } } };
 }
 
 function pathParameters(path: string): Json[] {

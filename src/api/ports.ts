@@ -1,6 +1,17 @@
 /** What the API needs of the node, declared by the API; `node.ts` supplies it. */
 
-import type { Identity, LogLine, Model, NodeStatusAnswer, Peer, RuntimeHealth } from '../contract/control.ts';
+import type {
+  Identity,
+  LogLine,
+  Model,
+  NodeStatusAnswer,
+  Peer,
+  PeerDecision,
+  RuntimeHealth,
+} from '../contract/control.ts';
+import type { Diagnosis } from '../contract/doctor.ts';
+import type { Network, NetworkChanges } from '../contract/network.ts';
+import type { PullState } from '../contract/pulls.ts';
 import type { LoadedModel, ModelDescription } from '../jobs/ports.ts';
 import type { JobRecord } from '../jobs/record.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
@@ -26,9 +37,25 @@ export interface Runtime {
   health(): RuntimeHealth;
   status(): NodeStatusAnswer;
   identity(): Identity;
-  /** The nodes of the directory, this one not among them. */
+  /** The nodes of the directory, this one not among them; then those that wait to be accepted, and those that are blocked. */
   peers(): readonly Peer[];
 }
+
+/** Carries out what this node's user decides about others, named by PeerId. Each resolves when it is on disk. */
+export interface Doorkeeper {
+  accept(peer: string): Promise<PeerDecision>;
+  block(peer: string): Promise<PeerDecision>;
+  unblock(peer: string): Promise<PeerDecision>;
+}
+
+/** Looks at the node and its machine, and says what is wrong with them. */
+export type Doctor = () => Promise<Diagnosis>;
+
+/**
+ * Has the node stop in order, as by SIGTERM: it drains, then its process ends. Returns at once.
+ * @returns the process, and how long it lets running jobs finish
+ */
+export type StopNode = () => { readonly pid: number; readonly graceSecs: number };
 
 export interface Jobs {
   /** Newest first, running ones included. */
@@ -39,6 +66,29 @@ export interface Jobs {
    * @returns the job as it is then, or undefined when there is none of that id
    */
   cancel(id: string): Promise<JobRecord | undefined>;
+}
+
+/** The mesh that this node is in. */
+export interface Descriptor {
+  show(): Network;
+  /**
+   * Signs the next revision, which holds from then on and is told to the mesh.
+   * @throws GoGridError `not_founder`, `not_built`, `invalid_descriptor`
+   */
+  reissue(changes: NetworkChanges): Promise<Network>;
+}
+
+/** Getting models to this machine, and away from it. */
+export interface Pulls {
+  /**
+   * Gets a model; the last state is `done`. Leaving the loop, or `signal`, stops it unless others wait for it too.
+   * @throws GoGridError
+   */
+  pull(name: string, signal: AbortSignal): AsyncIterable<PullState>;
+  /** Running ones, then the last that ended; from memory. */
+  states(): readonly PullState[];
+  /** @throws GoGridError `model_not_found` when this machine has none of that name */
+  remove(name: string, signal: AbortSignal): Promise<void>;
 }
 
 export interface Logs {

@@ -18,6 +18,20 @@ export interface Link {
   readonly admitted: boolean;
   readonly route: Route;
   readonly latencyMs: number | undefined;
+  readonly transport: Peer['transport'] | undefined;
+  readonly words: string | undefined;
+  readonly waitsFor: Peer['waitsFor'] | undefined;
+}
+
+/** A peer that is connected and not admitted, because somebody has to accept first. */
+export interface WaitingLink extends Link {
+  readonly node: NodeId;
+  readonly name: string;
+  readonly version: string;
+  /** Multiaddr of its connection. */
+  readonly address: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
 }
 
 export interface RuntimeOptions {
@@ -44,6 +58,10 @@ export interface RuntimeDeps {
   readonly addresses: () => readonly string[];
   readonly link: (node: NodeId) => Link;
   readonly admittedPeers: () => number;
+  readonly waiting: () => readonly WaitingLink[];
+  readonly blocked: () => readonly { readonly node: NodeId; readonly name: string }[];
+  /** `Clock.elapsed()` by which a node that drains ends what still runs. */
+  readonly drainEndsAt: () => number | undefined;
 }
 
 const ALONE = 'no peer is connected: check network.bootstrap, and that the other machines run';
@@ -56,7 +74,7 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
 
   function state(): { state: NodeState; reason: string | undefined } {
     const status = statusOf(deps.facts());
-    if (status === 'leaving') return { state: 'draining', reason: undefined };
+    if (status === 'leaving' || status === 'draining') return { state: 'draining', reason: drainReason() };
     const { hint } = engine.status();
     if (status === 'error') return { state: 'error', reason: hint };
     const alone = options.expectsPeers() && deps.admittedPeers() === 0;
@@ -64,9 +82,19 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
     return { state: status, reason: hint };
   }
 
+  /** What a node that ends still waits for. */
+  function drainReason(): string {
+    const { running, queued } = book.totals();
+    const jobs = running + queued;
+    const endsAt = deps.drainEndsAt();
+    if (jobs === 0 || endsAt === undefined) return 'it ends';
+    const secs = Math.max(0, Math.ceil((endsAt - clock.elapsed()) / 1000));
+    return `it ends: ${jobs === 1 ? 'one job' : `${jobs} jobs`} may go on for ${secs} s more`;
+  }
+
   function engineStatus() {
-    const { state: engineState, version, hint } = engine.status();
-    return { kind: engine.kind, state: engineState, version, ...(hint !== undefined && { hint }) };
+    const { kind = engine.kind, state: engineState, version, hint } = engine.status();
+    return { kind, state: engineState, version, ...(hint !== undefined && { hint }) };
   }
 
   return {
@@ -85,8 +113,10 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
 
     status() {
       const { depth, running, slots, room } = provider.load;
+      const { state: now, reason } = state();
       return {
-        state: state().state,
+        state: now,
+        ...(reason !== undefined && { reason }),
         peerId: options.self,
         name: options.name,
         version: options.version,
@@ -107,7 +137,17 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
       return { peerId: self, account: self, publicKey, name, network, networkId, addresses: [...deps.addresses()] };
     },
 
-    peers: () => [...directory.nodes()].map((node) => peerOf(node, deps.link(node.node), clock)),
+    peers() {
+      const waiting = deps.waiting();
+      const outside = new Set(waiting.map(({ node }) => node));
+      // One that was let in before may be known from then.
+      const known = [...directory.nodes()].filter(({ node }) => !outside.has(node));
+      return [
+        ...known.map((node) => peerOf(node, deps.link(node.node), clock)),
+        ...waiting.map(waitingPeer),
+        ...deps.blocked().map(({ node, name }) => blockedPeer(node, name)),
+      ];
+    },
   };
 }
 
@@ -143,7 +183,10 @@ function peerOf({ node, profile, beat, beatAt }: KnownNode, link: Link, clock: C
     status: beat.status,
     route: link.route,
     connected: link.connected,
+    transport: link.transport ?? null,
     admitted: link.admitted,
+    words: link.words ?? null,
+    waitsFor: link.waitsFor ?? null,
     latencyMs: link.latencyMs ?? null,
     models: profile.models.map((model) => model.name),
     queueDepth: beat.queueDepth,
@@ -153,5 +196,61 @@ function peerOf({ node, profile, beat, beatAt }: KnownNode, link: Link, clock: C
     addresses: [...profile.addresses],
     lastHeardAt: Math.round(clock.now() - (clock.elapsed() - beatAt)),
     hardware: { ...profile.hardware },
+  };
+}
+
+/** What is not known of a node that has said no more than hello. */
+const UNKNOWN = {
+  latencyMs: null,
+  models: [],
+  queueDepth: 0,
+  runningJobs: 0,
+  region: '',
+  hardware: { cores: 0, memoryBytes: 0, gpu: '', vramBytes: 0 },
+};
+
+function waitingPeer({
+  node,
+  name,
+  version,
+  route,
+  connected,
+  transport,
+  words,
+  waitsFor,
+  ...rest
+}: WaitingLink): Peer {
+  return {
+    ...UNKNOWN,
+    peerId: node,
+    name,
+    status: 'waiting',
+    route,
+    transport: transport ?? null,
+    connected,
+    admitted: false,
+    words: words ?? null,
+    waitsFor: waitsFor ?? null,
+    version,
+    addresses: [rest.address],
+    lastHeardAt: rest.since,
+  };
+}
+
+function blockedPeer(node: NodeId, name: string): Peer {
+  return {
+    ...UNKNOWN,
+    peerId: node,
+    name,
+    status: 'blocked',
+    route: 'direct',
+    transport: null,
+    connected: false,
+    admitted: false,
+    words: null,
+    waitsFor: null,
+    version: '',
+    addresses: [],
+    lastHeardAt: 0,
   };
 }

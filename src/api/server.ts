@@ -9,14 +9,17 @@ import { API } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createApp, type Gate } from './app.ts';
 import { controlRoutes } from './control.ts';
+import { doctorRoutes } from './doctor.ts';
 import { Exchanges } from './exchange.ts';
-import { createGuard, type GuardOptions } from './guard.ts';
+import { createGuard, createKeyCheck, type GuardOptions } from './guard.ts';
 import { isLoopback } from './hosts.ts';
 import type { PrivacyTier } from './job-answer.ts';
 import { boundedServer, type Listening, listen } from './listeners.ts';
+import { networkRoutes } from './network.ts';
 import { ollamaRoutes } from './ollama/routes.ts';
 import { openAiRoutes } from './openai/routes.ts';
-import type { Catalogue, Jobs, Logs, Runtime } from './ports.ts';
+import type { Catalogue, Descriptor, Doctor, Doorkeeper, Jobs, Logs, Pulls, Runtime, StopNode } from './ports.ts';
+import { pullRoutes } from './pulls.ts';
 import { INFERENCE, type SurfaceDeps } from './surface.ts';
 import { answerClientError } from './wire-errors.ts';
 
@@ -33,8 +36,13 @@ export interface ApiDeps {
   readonly runJob: RunJob;
   readonly catalogue: Catalogue;
   readonly runtime: Runtime;
+  readonly doorkeeper: Doorkeeper;
   readonly jobs: Jobs;
+  readonly pulls: Pulls;
+  readonly descriptor: Descriptor;
   readonly logs: Logs;
+  readonly stopNode: StopNode;
+  readonly doctor: Doctor;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -46,27 +54,46 @@ export interface Api {
    * @throws GoGridError `port_in_use`, `invalid_config`
    */
   start(): Promise<string>;
-  /** Takes no more requests, lets those that run finish for `graceMs`, then ends them with `shutting_down`. */
+  /** The base URL; after `start`. */
+  url(): string;
+  /**
+   * Takes no more questions to models, lets those that run finish for `graceMs`, then ends them with `shutting_down`. The
+   * control surface goes on, so that the node can still be asked what it waits for.
+   */
+  drain(graceMs: number): Promise<void>;
+  /** As `drain`, and takes no more requests at all. */
   stop(graceMs: number): Promise<void>;
 }
 
 export function createApi(options: ApiOptions, deps: ApiDeps): Api {
   if (options.key.length < API.minKeyChars) throw new Error(`a key of fewer than ${API.minKeyChars} characters`);
   const isOpen = !options.requireKey && isLoopbackHost(options.host);
-  const gate: Gate = { guard: createGuard({ ...options, requireKey: !isOpen }), closing: false };
+  const gate: Gate = { guard: createGuard({ ...options, requireKey: !isOpen }), openPaths: new Set(), closing: false };
   const exchanges = new Exchanges();
   const app = createApp(gate, deps.log);
-  const surface: SurfaceDeps = { ...deps, exchanges, privacy: options.privacy, inference: INFERENCE };
+  const hasKey = createKeyCheck(options.key);
+  const surface: SurfaceDeps = { ...deps, exchanges, hasKey, privacy: options.privacy, inference: INFERENCE };
   openAiRoutes(app, surface);
   ollamaRoutes(app, surface);
   controlRoutes(app, { ...deps, exchanges });
+  doctorRoutes(app, deps);
+  pullRoutes(app, { ...deps, exchanges });
+  networkRoutes(app, deps);
 
   let listening: Listening = { servers: [], port: 0 };
   return {
+    url: () => baseUrl(options.host, listening.port),
     async start() {
       await app.ready();
       listening = await listen(() => boundedServer(app.routing, answerClientError), options.host, options.port);
       return baseUrl(options.host, listening.port);
+    },
+    async drain(graceMs) {
+      gate.closing = true;
+      await exchanges.empty(deps.clock, graceMs, 'answer');
+      exchanges.endAll(shuttingDown(), 'answer');
+      await exchanges.empty(deps.clock, API.lastWordsMs, 'answer');
+      exchanges.cutAll('answer');
     },
     async stop(graceMs) {
       gate.closing = true;

@@ -1,12 +1,13 @@
 /** What the route files share. */
 
+import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock.ts';
 import type { RunJob } from '../jobs/output.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Exchanges } from './exchange.ts';
 import type { Access } from './guard.ts';
 import type { PrivacyTier } from './job-answer.ts';
-import type { Catalogue } from './ports.ts';
+import type { Catalogue, Pulls } from './ports.ts';
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -27,6 +28,9 @@ export interface SurfaceDeps {
   readonly log: Logger;
   /** Tier of requests that name none. */
   readonly privacy: PrivacyTier;
+  readonly pulls: Pulls;
+  /** Whether a request brings the admin key. */
+  readonly hasKey: (request: IncomingMessage) => boolean;
   /** For the routes of the inference surface. */
   readonly inference: RouteAccess;
 }

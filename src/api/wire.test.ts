@@ -180,14 +180,15 @@ describe('streams', () => {
 
   it('keep their order when requests are sent behind each other on one connection', async () => {
     let count = 0;
+    const second = Promise.withResolvers<void>();
     const port = await start({
       runJob: async function* run() {
         const own = ++count;
         yield placed;
-        for (let i = 0; i < 3; i++) {
-          await new Promise((resolve) => setTimeout(resolve, own === 1 ? 20 : 1));
-          yield { type: 'chunk', tokens: 1, text: `<${own}.${i}>` };
-        }
+        // The answer to the second request is whole before the first has begun.
+        if (own === 1) await second.promise;
+        for (let i = 0; i < 3; i++) yield { type: 'chunk', tokens: 1, text: `<${own}.${i}>` };
+        if (own === 2) second.resolve();
         yield done;
       },
     });
@@ -330,6 +331,40 @@ describe('stopping', () => {
     expect(await answer).toContain('"response":"b"');
     await stopped;
     agent.destroy();
+  });
+
+  it('while it drains answers who asks about the node, and nobody who asks a model', async () => {
+    let finish = () => {};
+    const held = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const { run, signals } = recording(async function* slow() {
+      yield placed;
+      yield { type: 'chunk', tokens: 1, text: 'a' };
+      await held;
+      yield { type: 'chunk', tokens: 1, text: 'b' };
+      yield done;
+    });
+    const port = await start({ runJob: run });
+    const headers = { authorization: `Bearer ${testKey}` };
+    const answer = ask(port, '/api/generate', { method: 'POST', body: generate });
+    const follower = await fetch(`${small.url}/logs?follow=1`, { headers });
+    await expect.poll(() => signals.length).toBe(1);
+    const drained = small.api.drain(60_000);
+    for (const path of ['/status', '/jobs', '/health/runtime', '/health']) {
+      expect(await ask(port, path, { headers })).toMatchObject({ status: 200 });
+    }
+    expect(await ask(port, '/stop', { method: 'POST', headers })).toMatchObject({ status: 200 });
+    const refused = await ask(port, '/v1/chat/completions', { method: 'POST', body: chat });
+    expect(refused).toMatchObject({ status: 503, text: expect.stringContaining('shutting_down') });
+    finish();
+    // A follower of the log is no answer: the drain is over without it, and the log goes on.
+    await drained;
+    expect((await answer).text).toContain('"response":"b"');
+    expect(await ask(port, '/status', { headers })).toMatchObject({ status: 200 });
+    await small.api.stop(0);
+    await expect(ask(port, '/status', { headers })).rejects.toThrow('ECONNREFUSED');
+    expect(await follower.text()).toContain('"two"');
   });
 
   it('ends what does not finish in time, so that no client takes it for whole', async () => {

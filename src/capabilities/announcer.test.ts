@@ -44,6 +44,16 @@ describe('the announcer', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test('tells a change of status at once, also right behind a regular beat', async () => {
+    const { clock, now, beats, announcer } = newAnnouncer();
+    announcer.start();
+    await clock.advance(MESH.beatEveryMs);
+    now.status = 'busy';
+    announcer.loadChanged();
+    await clock.advance(MESH.statusSettleMs);
+    expect(beats.at(-1)?.status).toBe('busy');
+  });
+
   test('tells a change of status at once, and a flutter of it in steps', async () => {
     const { clock, now, beats, announcer } = newAnnouncer();
     announcer.start();

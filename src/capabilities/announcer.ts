@@ -56,7 +56,8 @@ export class Announcer {
   #beat: SealedBeat;
   #sequence: number;
   #profileSentAt = Number.NEGATIVE_INFINITY;
-  #beatSentAt = Number.NEGATIVE_INFINITY;
+  /** When a change of status was told last; the regular beats between do not count. */
+  #changeSentAt = Number.NEGATIVE_INFINITY;
   #sentStatus: NodeStatus | undefined;
   #profileDue: Timer | undefined;
   #beatDue: Timer | undefined;
@@ -115,11 +116,13 @@ export class Announcer {
    */
   loadChanged(): void {
     if (!this.#running || this.#beatDue !== undefined) return;
-    const restMs = this.#beatSentAt + MESH.statusEveryMs - this.#deps.clock.elapsed();
+    const restMs = this.#changeSentAt + MESH.statusEveryMs - this.#deps.clock.elapsed();
     this.#beatDue = this.#deps.clock.after(Math.max(MESH.statusSettleMs, restMs), () => {
       this.#beatDue = undefined;
       const load = this.#deps.load();
-      if (load.status !== this.#sentStatus) this.#sendBeat(load);
+      if (load.status === this.#sentStatus) return;
+      this.#changeSentAt = this.#deps.clock.elapsed();
+      this.#sendBeat(load);
     });
   }
 
@@ -138,7 +141,6 @@ export class Announcer {
 
   #sendBeat(load: Load): void {
     this.#beat = this.#makeBeat(load);
-    this.#beatSentAt = this.#beat.at;
     this.#sentStatus = load.status;
     this.#deps.sendBeat(this.#beat.bytes);
   }

@@ -108,6 +108,11 @@ export class Directory {
     }
   }
 
+  /** Drops a node that this one has no more to do with; an older beat does not bring it back. */
+  forget(node: NodeId): void {
+    this.#forget(node, this.#entries.get(node)?.beat?.value.sequence);
+  }
+
   /** A node that has both profile and beat, and whose beat has not run out. */
   get(node: NodeId): KnownNode | undefined {
     const entry = this.#entries.get(node);

@@ -10,6 +10,8 @@ export interface BannerFacts {
   readonly addresses: readonly string[];
   /** Names of the models that can be asked for. */
   readonly models: readonly string[];
+  /** Names of those that are being fetched. */
+  readonly coming: readonly string[];
   readonly engine: { readonly kind: string; readonly state: string; readonly hint?: string | undefined };
   readonly ollamaUrl: string;
   /** Whether the user chose that address. */
@@ -57,22 +59,42 @@ function meshLine(addresses: readonly string[]): string {
 }
 
 function modelLines(facts: BannerFacts): string[] {
-  const { models, engine } = facts;
+  const { models, engine, coming } = facts;
   if (models.length > 0) {
     const names = models.slice(0, SHOWN_MODELS).map(printable).join(', ');
     const more = models.length - SHOWN_MODELS;
     const lines = [more > 0 ? `${names} and ${more} more: gogrid models${facts.flags}` : names];
+    if (engine.kind === 'embedded') return [...lines, ...OWN_ENGINE];
     return engine.state === 'unreachable' ? [...lines, ...engineHelp(facts)] : lines;
   }
+  if (coming.length > 0) {
+    const names = coming.map(printable).join(', ');
+    return [`${names} is on its way: it is fetched once, and answers as soon as it is here`, BETTER];
+  }
   if (engine.kind === 'none') return ['none here (engine.kind is none); those of other machines appear by themselves'];
-  if (engine.state === 'ready') return ['none yet. Get one with: ollama pull llama3.2'];
-  if (engine.state === 'starting') return [`not known yet: Ollama at ${facts.ollamaUrl} has not answered so far`];
+  if (engine.kind === 'ollama') return withoutModelInOllama(facts);
+  return [
+    'none yet; those of other machines appear by themselves',
+    `A small one:  gogrid models pull smollm2:135m${facts.flags}`,
+    BETTER,
+  ];
+}
+
+const BETTER = 'Better ones:  install Ollama, https://ollama.com/download; GoGrid notices it by itself';
+
+/** What answers when nothing was installed, and how to get more. */
+const OWN_ENGINE = ['by the embedded engine: small, and ready at once', BETTER];
+
+function withoutModelInOllama(facts: BannerFacts): string[] {
+  const { state } = facts.engine;
+  if (state === 'ready') return ['none yet. Get one with: ollama pull llama3.2'];
+  if (state === 'starting') return [`not known yet: Ollama at ${facts.ollamaUrl} has not answered so far`];
   return engineHelp(facts);
 }
 
-/** In plain words, for somebody who has never heard of Ollama. */
+/** In plain words, for somebody who has never heard of Ollama, and asked for it all the same. */
 function engineHelp(facts: BannerFacts): string[] {
-  const start = [`Ollama, which runs the models, does not answer at ${facts.ollamaUrl}.`];
+  const start = [`Ollama does not answer at ${facts.ollamaUrl}.`];
   if (facts.ollamaConfigured) {
     return [...start, 'Is it running there, and is the address right? It is the setting engine.ollama_url.', LATER];
   }
@@ -90,7 +112,12 @@ const LATER = 'GoGrid notices by itself when it answers.';
 function tryLines(facts: BannerFacts): string[] {
   const [model] = facts.models;
   if (model === undefined) return [];
-  const key = facts.keyCommand === undefined ? '' : ` -H "Authorization: Bearer ${facts.keyCommand}"`;
+  return ['Try it:', `  ${askLine(facts.api, model, facts.keyCommand)}`, `  gogrid chat${facts.flags}`, ''];
+}
+
+/** A line for the shell that asks a model something. */
+export function askLine(api: string, model: string, keyCommand: string | undefined): string {
+  const key = keyCommand === undefined ? '' : ` -H "Authorization: Bearer ${keyCommand}"`;
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Why is the sky blue?' }] });
-  return ['Try it:', `  curl ${facts.api}/v1/chat/completions${key} -d '${printable(body)}'`, ''];
+  return `curl ${api}/v1/chat/completions${key} -d '${printable(body)}'`;
 }

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../config/schema.ts';
 import { GoGridError } from '../errors.ts';
@@ -43,6 +44,12 @@ describe('help', () => {
   });
 });
 
+it('docs/cli.md has a chapter for every command, and for none that is not there', async () => {
+  const text = await readFile(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+  const chapters = [...text.matchAll(/^## `gogrid (\w+)/gm)].map(([, name]) => name);
+  expect(chapters.toSorted()).toEqual(COMMANDS.map(({ name }) => name).toSorted());
+});
+
 describe('wrong usage', () => {
   it.each([
     ['stauts', "there is no command 'stauts'; did you mean 'status'?"],
@@ -53,9 +60,10 @@ describe('wrong usage', () => {
     ['up --api-prot 5000', 'there is no flag --api-prot; did you mean --api-port?'],
     ['up --home=', '--home needs a folder'],
     ['status now', "status takes no 'now'"],
-    ['peers show', 'peers show wants the id of one peer'],
-    ['peers accept x', "peers cannot 'accept x'"],
-    ['models rm x', "models cannot 'rm x'"],
+    ['peers show', 'peers show wants the id or the name of one peer'],
+    ['peers accept', 'peers accept wants the id or the name of one peer'],
+    ['peers invite x', "peers cannot 'invite x'"],
+    ['models rm', 'models rm wants the name of one model'],
     ['jobs cancel', 'jobs cancel wants the id of one job'],
     ['jobs --limit 1001', "'1001' is not a whole number from 1 to 1000"],
     ['logs --level loud', "'loud' is not one of trace"],
@@ -162,7 +170,6 @@ describe('config', () => {
 
   it.each([
     ['config set api.port much', 'is not a whole number', 2],
-    ['config set engine.kind embedded', 'not built yet', 2],
     ['config set api.prt 1', 'did you mean api.port?', 2],
   ])('%s changes nothing', async (args, message, code) => {
     expect(await gogrid(args)).toMatchObject({ code, config: undefined, err: expect.stringContaining(message) });

@@ -1,11 +1,13 @@
 /** Finds the command, runs it, and turns whatever goes wrong into a sentence and an exit code. */
 
 import { nearest } from '../config/nearest.ts';
-import { GoGridError, toGoGridError } from '../errors.ts';
+import { GoGridError } from '../errors.ts';
 import { usage } from './arguments.ts';
+import { reportError } from './cli-error.ts';
 import type { Command } from './command.ts';
 import { COMMANDS, COMMON_OPTIONS, PLANNED } from './commands.ts';
-import { painter, printableLines } from './text.ts';
+import { spelled } from './program.ts';
+import { painter } from './text.ts';
 import type { World } from './world.ts';
 
 /** Runs one command line. @returns the exit code (docs/cli.md) */
@@ -15,21 +17,6 @@ export async function runCli(world: World): Promise<number> {
   } catch (thrown) {
     return reportError(world, thrown, world.args.includes('--json'));
   }
-}
-
-/** Prints an error on standard error. @returns its exit code */
-export function reportError(world: Pick<World, 'stderr' | 'env'>, thrown: unknown, json: boolean): number {
-  const error = toGoGridError(thrown);
-  if (json) {
-    const { code, message, hint } = error;
-    world.stderr.write(`${JSON.stringify({ error: { code, message, ...(hint === undefined ? {} : { hint }) } })}\n`);
-    return error.exit;
-  }
-  const paint = painter(world, world.stderr);
-  world.stderr.write(`${paint('red', 'error:')} ${printableLines(error.message)}\n`);
-  if (error.hint !== undefined) world.stderr.write(`${paint('dim', 'hint:')}  ${printableLines(error.hint)}\n`);
-  if (error.code === 'internal' && error.cause instanceof Error) world.stderr.write(`${error.cause.stack}\n`);
-  return error.exit;
 }
 
 async function dispatch(world: World): Promise<number> {
@@ -78,7 +65,7 @@ async function showProgramHelp(world: World, flags: readonly string[]): Promise<
     throw usage(`there is no flag ${unknown}${meant === undefined ? '' : `; did you mean ${meant}?`}`);
   }
   const { programHelp } = await import('./help.ts');
-  world.stdout.write(programHelp());
+  world.stdout.write(spelled(programHelp(), world.program));
   return 0;
 }
 
@@ -87,7 +74,7 @@ async function showHelp(world: World, words: readonly string[]): Promise<number>
   const word = words.find((each) => !each.startsWith('-'));
   const command = COMMANDS.find((each) => each.name === word);
   if (word !== undefined && command === undefined) throw unknownCommand(word);
-  world.stdout.write(command === undefined ? programHelp() : commandHelp(command));
+  world.stdout.write(spelled(command === undefined ? programHelp() : commandHelp(command), world.program));
   return 0;
 }
 

@@ -2,13 +2,14 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ApiDeps, ApiOptions } from '../api/server.ts';
-import { model as modelSchema } from '../contract/control.ts';
+import { model as modelSchema, type NodeStatusAnswer } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
 import type { JobOutput, RunJob } from '../jobs/output.ts';
 import {
   catalogueOf,
   done,
   jobRecord,
+  noPulls,
   placed,
   type SmallApi,
   says,
@@ -17,6 +18,8 @@ import {
   testKey,
   testModel,
   testPeer,
+  testRuntime,
+  testStatus,
   yields,
 } from '../testing/small-api.ts';
 import { type SmallWorldOptions, smallWorld } from '../testing/small-world.ts';
@@ -65,6 +68,21 @@ describe('status', () => {
     expect(JSON.parse((await gogrid('status --json')).out)).toMatchObject({ name: 'testbox', queue: { slots: 1 } });
   });
 
+  it('says at a glance what stops, who is there, and who waits, within 80 columns', async () => {
+    const status: NodeStatusAnswer = {
+      ...testStatus,
+      state: 'draining',
+      reason: 'it ends: one job may go on for 12 s more',
+    };
+    const stranger = { ...testPeer, peerId: '12D3KooWStranger', name: 'cellar', admitted: false, status: 'waiting' };
+    const runtime = { ...testRuntime, status: () => status, peers: () => [testPeer, stranger] };
+    const { out } = await gogrid('status', { runtime }, { columns: 80, env: { NO_COLOR: '1' } });
+    expect(out).toMatch(/^state +draining, up 1s\n +it ends: one job may go on for 12 s more$/m);
+    expect(out).toMatch(/^mesh +local, 2 peers\n +other \(idle\)\n +cellar not accepted yet: gogrid peers$/m);
+    expect(out).toMatch(/^models +tiny:latest here, 1 in the mesh$/m);
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(80);
+  });
+
   it('with a key of another home is refused, exit 1', async () => {
     const { code, err } = await gogrid('status', {}, { api: { key: 'b1'.repeat(32) } });
     expect(code).toBe(1);
@@ -104,7 +122,12 @@ describe('lists', () => {
 
   it('jobs', async () => {
     const { out } = await gogrid('jobs');
-    expect(out).toMatch(/^0198c0de…0000aa +completed +out +tiny:latest +12D3KooWProvider +2 +666\.0 +\d+d ago$/m);
+    const id = '0198c0de-0000-7000-8000-0000000000aa';
+    expect(out).toMatch(
+      new RegExp(`^${id} +completed +out +tiny:latest +12D3KooWProvider +2 +666\\.0 +\\d+d ago$`, 'm'),
+    );
+    const onTerminal = await gogrid('jobs', {}, { columns: 120 });
+    expect(onTerminal.out).toMatch(/^0198c0de…0000aa /m);
     expect(
       (
         await gogrid('jobs', {
@@ -129,9 +152,10 @@ describe('lists', () => {
       (
         await gogrid('models', {
           catalogue: { models: () => [], describe: async () => undefined, loaded: async () => [] },
+          pulls: { ...noPulls, states: () => [] },
         })
       ).out,
-    ).toContain('ollama pull');
+    ).toContain('gogrid models pull smollm2:135m');
   });
 });
 
@@ -158,6 +182,28 @@ describe('one of a list', () => {
     expect(await gogrid('jobs show nothing')).toMatchObject({
       code: 1,
       err: expect.stringContaining("there is no job 'nothing'"),
+    });
+  });
+
+  it('is two jobs when a peer has chosen the same id: both are shown, our own first', async () => {
+    const own = jobRecord();
+    const theirs = { ...own, direction: 'in' as const, requester: '12D3KooWStranger' };
+    const jobs = {
+      list: async () => ({ jobs: [theirs, own], total: 2 }),
+      get: async (id: string) => (id === own.id ? own : undefined),
+      cancel: async () => undefined,
+    };
+    for (const text of [testJobId, '0198', 'aa']) {
+      const { code, out } = await gogrid(`jobs show ${text}`, { jobs });
+      expect(code).toBe(0);
+      expect(out.match(/^requester .*$/gm)).toEqual([
+        expect.stringContaining('12D3KooWRequester'),
+        expect.stringContaining('12D3KooWStranger'),
+      ]);
+      expect(out).toContain('2 jobs have this id');
+    }
+    expect(JSON.parse((await gogrid(`jobs show ${testJobId} --json`, { jobs })).out)).toMatchObject({
+      direction: 'out',
     });
   });
 
@@ -239,6 +285,14 @@ describe('run', () => {
     const runJob = says('a\u001b[2Jb\n\tc');
     expect((await gogrid('run tiny hello', { runJob }, { columns: 80 })).out).toBe('a[2Jb\n\tc\n');
     expect((await gogrid('run tiny hello', { runJob })).out).toBe('a\u001b[2Jb\n\tc\n');
+  });
+
+  it('of a model that nobody has says which one was probably meant', async () => {
+    const runJob = yields([], new GoGridError({ code: 'model_not_found', message: "model 'tinny' not found" }));
+    const { code, err } = await gogrid('run tinny hello', { runJob });
+    expect(code).toBe(1);
+    expect(err).toContain("model 'tinny' not found; did you mean 'tiny'?");
+    expect(err).toContain('gogrid models');
   });
 
   it('fails with what the node says', async () => {

@@ -25,6 +25,17 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./up.ts'),
   },
   {
+    name: 'down',
+    summary: 'Stop the node',
+    usage: ['down'],
+    details:
+      'Has the node of this home stop as at Ctrl-C: it takes no new jobs, lets running ones finish for node.shutdown_grace_secs, ' +
+      'and ends. Waits until it is gone. A node whose API does not answer is sent SIGTERM.',
+    example: { line: 'gogrid down', does: 'stops the node of the usual home' },
+    options: [],
+    load: () => import('./down.ts'),
+  },
+  {
     name: 'status',
     summary: 'Show what the node is and does',
     usage: ['status'],
@@ -46,21 +57,44 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./run.ts'),
   },
   {
-    name: 'peers',
-    summary: 'Show the other nodes of the mesh',
-    usage: ['peers [list]', 'peers show <id>'],
-    details: 'A peer is named by its id, by the beginning or end of it, or by its name.',
-    example: { line: 'gogrid peers', does: 'lists every node, its models and its load' },
+    name: 'chat',
+    summary: 'Talk with a model',
+    usage: ['chat [model]'],
+    details:
+      'A conversation: every question is sent with what was said before. Behind each answer stands who gave it and how fast. ' +
+      'Ctrl-C ends the answer and not the chat; /help lists the commands, /bye or Ctrl-D leaves; """ begins and ends a text of several ' +
+      'lines. Without a model it takes the first of this machine, else of the mesh. From a pipe every line is a question. What is ' +
+      'said is kept nowhere.',
+    example: { line: 'gogrid chat llama3.2', does: 'begins a conversation' },
     options: [],
+    load: () => import('./chat.ts'),
+  },
+  {
+    name: 'peers',
+    summary: 'Show the other nodes of the mesh, and decide who comes in',
+    usage: ['peers [list]', 'peers show <id>', 'peers accept <id> [--yes]', 'peers block <id>', 'peers unblock <id>'],
+    details:
+      'A peer is named by its id, by the beginning or end of it, or by its name. accept shows four words and asks whether the ' +
+      'other machine shows the same: then nobody stands between the two. Both sides have to accept. block ends what was ' +
+      'accepted and keeps the machine out; unblock makes it a stranger again.',
+    example: {
+      line: 'gogrid peers accept laptop',
+      does: 'lets the machine called laptop in, once its words are compared',
+    },
+    options: [{ name: 'yes', short: 'y', kind: 'switch', doc: 'accept without comparing the words' }],
     load: () => import('./peers.ts'),
   },
   {
     name: 'models',
-    summary: 'Show the models of the mesh',
-    usage: ['models [list]'],
-    details: 'Models of this machine come first. New ones come through Ollama: `ollama pull llama3.2`.',
-    example: { line: 'gogrid models', does: 'lists every model and where it runs' },
-    options: [],
+    summary: 'Show, get and remove models',
+    usage: ['models [list]', 'models pull <name>', 'models rm <name> [--yes]'],
+    details:
+      'Models of this machine come first. pull gets one to this machine: through Ollama when it answers, else from the short ' +
+      'list that GoGrid fetches by itself, which begins with smollm2:135m (98 MB). Ctrl-C cancels; the same command goes on ' +
+      'later. rm deletes a model of this machine; those of other machines are removed there. With --json pull prints one object ' +
+      'a line, the last of which says success.',
+    example: { line: 'gogrid models pull smollm2:135m', does: 'gets a small model, and shows how far it is' },
+    options: [{ name: 'yes', short: 'y', kind: 'switch', doc: 'remove without asking' }],
     load: () => import('./models.ts'),
   },
   {
@@ -73,6 +107,47 @@ export const COMMANDS: readonly Command[] = [
       { name: 'limit', short: 'n', kind: 'text', placeholder: 'N', doc: 'how many to list, 1 to 1000 (default 50)' },
     ],
     load: () => import('./jobs.ts'),
+  },
+  {
+    name: 'network',
+    summary: 'Show the mesh, make one, and change what its founder may change',
+    usage: [
+      'network [show]',
+      'network create --name NAME [--home DIR] [--genesis N] [--admission RULE] [--bootstrap ADDRESS]…',
+      'network reissue [--bootstrap ADDRESS]… [--admission RULE]',
+    ],
+    details:
+      'A mesh is the nodes that share one descriptor. create makes one of your own: the key of its founder and a signed ' +
+      'network.json, in a home that is empty. Other nodes take that file with --network-descriptor or ' +
+      'GOGRID_NETWORK_DESCRIPTOR, once. Its name and its credits never change; reissue, in the home of the founder, signs new ' +
+      'bootstrap addresses, all of them in place of the old, or another admission rule. None of it needs a running node; one ' +
+      'that runs learns of it at once.',
+    example: {
+      line: 'gogrid network create --home ~/home-mesh --name home',
+      does: 'makes a mesh and says how other nodes join it',
+    },
+    options: [
+      { name: 'name', kind: 'text', placeholder: 'NAME', doc: 'of the new mesh, at most 64 characters' },
+      {
+        name: 'genesis',
+        kind: 'text',
+        placeholder: 'N',
+        doc: 'all the microcredits there will be, held by the founder (default 0: a mesh without credits)',
+      },
+      {
+        name: 'admission',
+        kind: 'text',
+        placeholder: 'RULE',
+        doc: 'all nodes of the mesh, or confirm each by hand (default all)',
+      },
+      {
+        name: 'bootstrap',
+        kind: 'text',
+        placeholder: 'ADDRESS',
+        doc: 'multiaddr of a node to join through; may be given several times',
+      },
+    ],
+    load: () => import('./network.ts'),
   },
   {
     name: 'config',
@@ -95,6 +170,34 @@ export const COMMANDS: readonly Command[] = [
     },
     options: [],
     load: () => import('./config.ts'),
+  },
+  {
+    name: 'demo',
+    summary: 'Show a mesh at work, on this machine',
+    usage: ['demo [--model NAME] [--question TEXT] [--nodes N]'],
+    details:
+      'Starts five nodes, asks one a question that another answers, kills that one in mid-sentence, and shows how a third goes ' +
+      'on. Takes well under a minute, once it has a model: without --model it is the starter model, which is downloaded the ' +
+      'first time (98 MB). Everything runs in a temporary folder and has ended and gone afterwards. With --json it prints one ' +
+      'object a line.',
+    example: { line: 'gogrid demo', does: 'tells the story with the starter model' },
+    options: [
+      { name: 'model', kind: 'text', placeholder: 'NAME', doc: 'a model of this machine, such as one of Ollama' },
+      { name: 'question', kind: 'text', placeholder: 'TEXT', doc: 'what to ask' },
+      { name: 'nodes', kind: 'text', placeholder: 'N', doc: 'how many nodes, 3 to 9 (default 5)' },
+    ],
+    load: () => import('./demo/demo.ts'),
+  },
+  {
+    name: 'doctor',
+    summary: 'Say what is wrong, and how to mend it',
+    usage: ['doctor'],
+    details:
+      'Looks at engine, models, ports, peers, clock, disk and memory: each finding with its fix. Without a running node it ' +
+      'looks at what would keep one from starting. Ends with 0 when nothing is an error, else with 1.',
+    example: { line: 'gogrid doctor', does: 'looks at the node of the usual home' },
+    options: [],
+    load: () => import('./doctor.ts'),
   },
   {
     name: 'logs',
@@ -125,6 +228,6 @@ export const COMMANDS: readonly Command[] = [
 
 /** Words that later versions will have as commands: saying so is kinder than a guess at another command. */
 export const PLANNED: readonly string[] = [
-  ...['down', 'restart', 'top', 'chat', 'route', 'credits', 'ledger', 'pause', 'resume', 'network', 'invite', 'join'],
-  ...['keys', 'fleet', 'doctor', 'service', 'update', 'bench', 'demo'],
+  ...['restart', 'top', 'route', 'credits', 'ledger', 'pause', 'resume', 'invite', 'join'],
+  ...['keys', 'fleet', 'service', 'update', 'bench'],
 ];

@@ -9,7 +9,7 @@ import { findOne } from './find.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { wholeNumber } from './numbers.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
-import { formatAgo, formatDuration, type Style, shortId } from './text.ts';
+import { formatAgo, formatDuration, idText, type Style, shortId } from './text.ts';
 
 export async function run(call: Call): Promise<number> {
   const [action = 'list', id, ...more] = call.words;
@@ -29,9 +29,11 @@ async function list(call: Call): Promise<number> {
   if (call.json) {
     printJson(call, answer);
   } else if (answer.jobs.length === 0) {
-    call.world.stdout.write('No job was asked or run here yet. Try: gogrid run llama3.2 "Why is the sky blue?"\n');
+    call.world.stdout.write('No job was asked or run here yet.\n');
   } else {
-    call.world.stdout.write(renderTable(JOB_COLUMNS, jobRows(answer.jobs, call.world.now()), sheetOf(call)));
+    const sheet = sheetOf(call);
+    const rows = jobRows(answer.jobs, call.world.now(), sheet.columns);
+    call.world.stdout.write(renderTable(JOB_COLUMNS, rows, sheet));
     const rest = answer.total - answer.jobs.length;
     if (rest > 0) call.world.stdout.write(call.paint('dim', `… and ${rest} older: --limit N shows more\n`));
   }
@@ -58,14 +60,14 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   cancelled: 'yellow',
 };
 
-/** Newest first, as the API lists them. Tokens are those written. */
-export function jobRows(jobs: readonly Job[], now: number): Cell[][] {
+/** Newest first, as the API lists them. Tokens are those written. Ids are whole where `columns` is undefined. */
+export function jobRows(jobs: readonly Job[], now: number, columns: number | undefined): Cell[][] {
   return jobs.map((job) => [
-    shortId(job.id),
+    idText(job.id, columns),
     stateCell(job),
     job.direction,
     job.model,
-    job.provider === null ? '-' : shortId(job.provider),
+    job.provider === null ? '-' : idText(job.provider, columns),
     String(job.tokensOut),
     job.tokensPerSecond === null ? '-' : job.tokensPerSecond.toFixed(1),
     formatAgo(job.createdAt, now),
@@ -79,32 +81,56 @@ function stateCell(job: Job): Cell {
 }
 
 async function show(call: Call, text: string): Promise<number> {
-  const job = await findJob(await connect(call.home), text);
-  if (call.json) printJson(call, job);
-  else call.world.stdout.write(renderFacts(jobFacts(job, call.world.now()), sheetOf(call)));
+  const [job, ...namesakes] = await findJobs(await connect(call.home), text);
+  const { stdout } = call.world;
+  if (call.json) {
+    printJson(call, job);
+    return 0;
+  }
+  const shown = [job, ...namesakes].map((each) => renderFacts(jobFacts(each, call.world.now()), sheetOf(call)));
+  stdout.write(shown.join('\n'));
+  if (namesakes.length > 0)
+    stdout.write(call.paint('dim', `\n${shown.length} jobs have this id: peers choose the ids of theirs.\n`));
   return 0;
 }
 
 async function cancel(call: Call, text: string): Promise<number> {
   const node = await connect(call.home);
-  const { id } = await findJob(node, text);
+  const [{ id }] = await findJobs(node, text);
   const job = await node.ask<Job>({ method: 'POST', path: `/jobs/${encodeURIComponent(id)}/cancel` });
   if (call.json) printJson(call, job);
   else call.world.stdout.write(`Job ${shortId(job.id)} is ${job.endedAt === null ? 'being cancelled' : job.state}.\n`);
   return 0;
 }
 
-/** A whole id is looked up in all history, a part of one in the newest jobs. */
-async function findJob(node: NodeClient, text: string): Promise<Job> {
-  try {
-    return await node.ask<Job>({ path: `/jobs/${encodeURIComponent(text)}` });
-  } catch (thrown) {
-    const askForPart =
-      thrown instanceof GoGridError && ['job_not_found', 'not_found', 'invalid_request'].includes(thrown.code);
-    if (!askForPart) throw thrown;
-  }
+/**
+ * A whole id is looked up in all history, a part of one in the newest jobs. A peer chooses the ids of the jobs that it asks
+ * for here, so several may have the same: this node's own comes first, and it is the one that the API means by that id.
+ */
+async function findJobs(node: NodeClient, text: string): Promise<readonly [Job, ...Job[]]> {
+  const whole = await jobOf(node, text);
   const { jobs } = await node.ask<JobList>({ path: `/jobs?limit=${API.maxListed}` });
-  return findOne(jobs, text, (job) => ({ id: job.id }), 'job', 'job_not_found');
+  const distinct = [...new Map(jobs.map((job) => [job.id, job])).values()];
+  const { id } = whole ?? findOne(distinct, text, (job) => ({ id: job.id }), 'job', 'job_not_found');
+  const first = whole ?? (await jobOf(node, id)) ?? jobs.find((job) => job.id === id);
+  if (first === undefined) throw new GoGridError({ code: 'job_not_found', message: `there is no job '${text}'` });
+  const others = jobs.filter((job) => job.id === id && keyOf(job) !== keyOf(first));
+  return [first, ...others];
+}
+
+function keyOf({ direction, requester }: Job): string {
+  return direction === 'in' ? requester : 'own';
+}
+
+async function jobOf(node: NodeClient, id: string): Promise<Job | undefined> {
+  try {
+    return await node.ask<Job>({ path: `/jobs/${encodeURIComponent(id)}` });
+  } catch (thrown) {
+    const isNone =
+      thrown instanceof GoGridError && ['job_not_found', 'not_found', 'invalid_request'].includes(thrown.code);
+    if (!isNone) throw thrown;
+    return undefined;
+  }
 }
 
 /** All that is known of a job. */

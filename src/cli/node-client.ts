@@ -121,7 +121,8 @@ function tooLarge(): GoGridError {
   return new GoGridError({ code: 'payload_too_large', message: 'the node answered with more than this command reads' });
 }
 
-function notRunning(home: Home, detail: string): GoGridError {
+/** The error of a command that needs a node, with the way to start one. */
+export function notRunning(home: Home, detail: string): GoGridError {
   return new GoGridError({
     code: 'node_not_running',
     message: `no node is running in ${home.folder}${detail}`,

@@ -1,38 +1,70 @@
-/** `gogrid peers` */
+/** `gogrid peers`: the other nodes, and those that wait at the door. */
 
-import type { Peer, PeerList } from '../contract/control.ts';
+import type { Identity, Peer, PeerList } from '../contract/control.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson, sheetOf } from './command.ts';
 import { findOne } from './find.ts';
 import { connect, type NodeClient } from './node-client.ts';
+import { accept, block, commandFor, nameOf, unblock } from './peers-accept.ts';
+import { spelled } from './program.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
-import { formatAgo, formatBytes, shortId } from './text.ts';
+import { formatAgo, formatBytes, idText, printable, shellWord, shortId } from './text.ts';
 
 export async function run(call: Call): Promise<number> {
   const [action = 'list', id, ...more] = call.words;
   if (action === 'list' && id === undefined) return list(call);
-  if (action === 'show' && id !== undefined && more.length === 0) return show(call, id);
-  throw usage(
-    action === 'show' ? 'peers show wants the id of one peer' : `peers cannot '${call.words.join(' ')}'`,
-    'peers',
-  );
+  const act = ACTIONS[action];
+  if (act === undefined) throw usage(`peers cannot '${call.words.join(' ')}'`, 'peers');
+  if (id === undefined || more.length > 0) throw usage(`peers ${action} wants the id or the name of one peer`, 'peers');
+  return act(call, id);
 }
 
 async function list(call: Call): Promise<number> {
+  const { stdout } = call.world;
   const node = await connect(call.home);
   const answer = await node.ask<PeerList>({ path: '/mesh/peers' });
   if (call.json) {
     printJson(call, answer);
     return 0;
   }
-  if (answer.peers.length === 0) {
-    call.world.stdout.write(
-      'No other node is in the mesh. docs/getting-started.md shows how to join a second machine.\n',
-    );
-    return 0;
+  const admitted = answer.peers.filter((peer) => !isOutside(peer));
+  const outside = answer.peers.filter(isOutside);
+  if (admitted.length > 0) stdout.write(renderTable(PEER_COLUMNS, peerRows(admitted, stdout.columns), sheetOf(call)));
+  else stdout.write('No other node is in the mesh. docs/getting-started.md shows how to join a second machine.\n');
+  const waiting = outside.filter(({ status }) => status === 'waiting');
+  if (waiting.length > 0) {
+    const { name } = await node.ask<Identity>({ path: '/identity' });
+    stdout.write(spelled(`\n${waitingText(call, waiting, name)}`, call.world.program));
   }
-  call.world.stdout.write(renderTable(PEER_COLUMNS, peerRows(answer.peers), sheetOf(call)));
+  const blocked = outside.filter(({ status }) => status === 'blocked');
+  for (const peer of blocked) {
+    stdout.write(
+      `\nBlocked: ${nameOf(peer)} (${shortId(peer.peerId)}), undo with ${commandFor(call, 'unblock', peer, blocked)}\n`,
+    );
+  }
   return 0;
+}
+
+/** A peer that has not been let in, here or there. */
+function isOutside({ status }: Peer): boolean {
+  return status === 'waiting' || status === 'blocked';
+}
+
+/** Machines that wait: who they are, which words they must show, and what to do next. */
+export function waitingText(call: Call, waiting: readonly Peer[], ownName: string): string {
+  const one = waiting.length === 1;
+  const head = one ? 'One machine waits to be accepted.' : `${waiting.length} machines wait to be accepted.`;
+  const lines = [`${head} Until both sides have accepted, neither uses or serves the other.`];
+  for (const peer of waiting) {
+    const { words, waitsFor, peerId, addresses } = peer;
+    const from = addresses[0] === undefined ? '' : `, ${printable(addresses[0])}`;
+    lines.push('', `  ${call.paint('bold', nameOf(peer))}  ${shortId(peerId)}${from}`);
+    if (words !== null) lines.push(`    words  ${words}`);
+    else if (waitsFor !== 'there') lines.push('    words  being made: look again in a moment');
+    if (waitsFor !== 'there') lines.push(`    here   ${commandFor(call, 'accept', peer, waiting)}`);
+    if (waitsFor !== 'here') lines.push(`    there  gogrid peers accept ${shellWord(printable(ownName))}`);
+  }
+  return `${lines.join('\n')}\n`;
 }
 
 const PEER_COLUMNS: readonly Column[] = [
@@ -45,11 +77,11 @@ const PEER_COLUMNS: readonly Column[] = [
   { title: 'MODELS', shrinks: true },
 ];
 
-/** One row per peer; jobs are those running and those waiting there. */
-export function peerRows(peers: readonly Peer[]): Cell[][] {
+/** One row per peer; jobs are those running and those waiting there. Ids are whole where `columns` is undefined. */
+export function peerRows(peers: readonly Peer[], columns: number | undefined): Cell[][] {
   return peers.map((peer) => [
     peer.name,
-    shortId(peer.peerId),
+    idText(peer.peerId, columns),
     statusCell(peer),
     peer.route,
     peer.latencyMs === null ? '-' : `${peer.latencyMs.toFixed(peer.latencyMs < 10 ? 1 : 0)} ms`,
@@ -59,10 +91,18 @@ export function peerRows(peers: readonly Peer[]): Cell[][] {
 }
 
 function statusCell(peer: Peer): Cell {
+  if (isOutside(peer)) return { text: peer.status, style: 'yellow' };
   if (!peer.admitted) return { text: 'not admitted', style: 'yellow' };
   if (peer.status === 'idle' || peer.status === 'busy') return { text: peer.status, style: 'green' };
   return { text: peer.status, style: peer.status === 'error' ? 'red' : 'yellow' };
 }
+
+const ACTIONS: Readonly<Record<string, ((call: Call, text: string) => Promise<number>) | undefined>> = {
+  show,
+  accept,
+  block,
+  unblock,
+};
 
 async function show(call: Call, text: string): Promise<number> {
   const node = await connect(call.home);
@@ -85,7 +125,8 @@ export function peerFacts(peer: Peer, now: number): (readonly [string, Cell])[] 
     ['name', peer.name],
     ['peer id', peer.peerId],
     ['status', statusCell(peer)],
-    ['route', peer.connected ? peer.route : `${peer.route}, not connected now`],
+    ['route', peer.connected ? `${peer.route}, ${peer.transport ?? ''}` : `${peer.route}, not connected now`],
+    ...(peer.words === null ? [] : [['words', peer.words] as const]),
     ['latency', peer.latencyMs === null ? 'not measured' : `${peer.latencyMs.toFixed(1)} ms`],
     ['jobs', `${peer.runningJobs} running, ${peer.queueDepth} waiting`],
     ['hardware', `${hardware.cores} cores, ${formatBytes(hardware.memoryBytes)} memory, ${gpu}`],

@@ -1,9 +1,10 @@
 /** `gogrid status` */
 
-import type { Identity, NodeStatusAnswer } from '../contract/control.ts';
+import type { Identity, ModelList, NodeStatusAnswer, Peer, PeerList } from '../contract/control.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson, sheetOf } from './command.ts';
 import { connect } from './node-client.ts';
+import { spelled } from './program.ts';
 import { type Cell, renderFacts } from './table.ts';
 import { formatDuration, type Style } from './text.ts';
 
@@ -15,8 +16,14 @@ export async function run(call: Call): Promise<number> {
     printJson(call, status);
     return 0;
   }
-  const identity = await node.ask<Identity>({ path: '/identity' });
-  call.world.stdout.write(renderFacts(statusFacts(status, identity, node.api), sheetOf(call)));
+  const [identity, { peers }, { models }] = await Promise.all([
+    node.ask<Identity>({ path: '/identity' }),
+    node.ask<PeerList>({ path: '/mesh/peers' }),
+    node.ask<ModelList>({ path: '/model/list' }),
+  ]);
+  const here = models.filter(({ local }) => local).map(({ name }) => name);
+  const facts = statusFacts({ status, identity, peers, here, api: node.api, flags: call.home.flags });
+  call.world.stdout.write(spelled(renderFacts(facts, sheetOf(call)), call.world.program));
   return 0;
 }
 
@@ -27,31 +34,77 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   disconnected: 'red',
   paused: 'yellow',
   throttled: 'yellow',
+  draining: 'yellow',
 };
 
-/** What a person wants to know of the node, in that order. */
-export function statusFacts(status: NodeStatusAnswer, identity: Identity, api: string): (readonly [string, Cell])[] {
+/** Names that one line of a terminal takes. */
+const SHOWN = 3;
+
+export interface StatusParts {
+  readonly status: NodeStatusAnswer;
+  readonly identity: Identity;
+  readonly peers: readonly Peer[];
+  /** Names of the models that this machine runs. */
+  readonly here: readonly string[];
+  readonly api: string;
+  /** To be put behind `gogrid` so that the same home is meant. */
+  readonly flags: string;
+}
+
+/** What a person wants to know of the node, in that order; what is long and seldom wanted comes last. */
+export function statusFacts({ status, identity, peers, here, api, flags }: StatusParts): (readonly [string, Cell])[] {
   const { engine, jobs, tokens, queue } = status;
   const style = STATE_STYLES[status.state];
   const state = `${status.state}, up ${formatDuration(status.uptimeSecs)}`;
   const addresses = identity.addresses.length > 0 ? identity.addresses : ['none: no other node can reach this one'];
+  const advice = [status.reason, engine.hint].filter((each) => each !== undefined);
   return [
     ['state', style === undefined ? state : { text: state, style }],
+    ...[...new Set(advice)].map((text): readonly [string, Cell] => ['', { text, style: 'yellow' }]),
     ['name', status.name],
-    ['peer id', status.peerId],
     ['API', api],
     ['engine', `${engine.kind}${engine.version === '' ? '' : ` ${engine.version}`}, ${engine.state}`],
-    ...(engine.hint === undefined ? [] : ([['', { text: engine.hint, style: 'yellow' }]] as const)),
-    ['models', `${status.models} here, ${status.meshModels} in the mesh`],
-    ['peers', String(status.peers)],
-    [
-      'jobs',
-      `${jobs.running} running, ${jobs.queued} waiting, ${jobs.completed} done, ${jobs.failed} failed, ${jobs.cancelled} cancelled`,
-    ],
+    ['models', modelsText(status, here)],
+    ['mesh', `${identity.network}, ${status.peers === 1 ? '1 peer' : `${status.peers} peers`}`],
+    ...peerFacts(peers, flags),
+    ['jobs', `${jobs.running} running, ${jobs.queued} waiting`],
+    ['', `${jobs.completed} done, ${jobs.failed} failed, ${jobs.cancelled} cancelled since the start`],
+    ['queue', `${queue.running} of ${queue.slots} slots in use, ${queue.depth} waiting, room for ${queue.room} more`],
     ['tokens', `${tokens.in} read, ${tokens.out} written, ${tokens.perSecond.toFixed(1)} a second now`],
-    ['queue', `${queue.depth} waiting, ${queue.running} of ${queue.slots} slots in use, room for ${queue.room} more`],
-    ['network', identity.network],
-    ...addresses.map((address, index) => [index === 0 ? 'addresses' : '', address] as const),
     ['version', status.version],
+    ['peer id', status.peerId],
+    ...addresses.map((address, index) => [index === 0 ? 'addresses' : '', address] as const),
   ];
+}
+
+function modelsText({ models, meshModels }: NodeStatusAnswer, here: readonly string[]): string {
+  const inMesh = `${meshModels} in the mesh`;
+  if (models === 0 || here.length === 0) return `none here, ${inMesh}`;
+  return `${someOf(here)} here, ${inMesh}`;
+}
+
+function peerFacts(peers: readonly Peer[], flags: string): (readonly [string, Cell])[] {
+  const inside = peers.filter(({ admitted }) => admitted);
+  const outside = peers.filter(({ status }) => status === 'waiting');
+  const named = inside.slice(0, SHOWN).map((peer) => `${peer.name} (${peer.status})`);
+  const more = inside.length > SHOWN ? ` and ${inside.length - SHOWN} more` : '';
+  return [
+    ...(inside.length === 0 ? [] : [['', `${named.join(', ')}${more}`] as const]),
+    ...(outside.length === 0
+      ? []
+      : [
+          [
+            '',
+            {
+              text: `${someOf(outside.map(({ name }) => name))} not accepted yet: gogrid peers${flags}`,
+              style: 'yellow',
+            },
+          ] as const,
+        ]),
+  ];
+}
+
+function someOf(names: readonly string[]): string {
+  const shown = names.slice(0, SHOWN).join(', ');
+  return names.length > SHOWN ? `${shown} and ${names.length - SHOWN} more` : shown;
 }

@@ -44,7 +44,7 @@ export function cut(text: string, width: number): string {
   return width > 0 ? `${kept}…` : '';
 }
 
-const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const;
 export type Style = keyof typeof CODES;
 
 /** Puts a text into a style, or leaves it as it is where styles are not wanted. */
@@ -106,6 +106,11 @@ function trimmed(value: number): string {
 /** The start and the end of a peer id or a job id: enough to tell two apart, short enough for a table. */
 export function shortId(id: string): string {
   return id.length <= 16 ? id : `${id.slice(0, 8)}…${id.slice(-6)}`;
+}
+
+/** An id as a table shows it: shortened on a terminal, whole in a file or a pipe, where nothing is cut. */
+export function idText(id: string, columns: number | undefined): string {
+  return columns === undefined ? id : shortId(id);
 }
 
 /** A word for a line that people copy into a shell. */

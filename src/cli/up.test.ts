@@ -22,9 +22,12 @@ function nodeOf(more: Partial<RunningNode> = {}): { node: RunningNode; calls: st
     start: async () => void calls.push('start'),
     stop: async () => void calls.push('stop'),
     ready: () => ready,
+    onStopAsked: () => () => {},
+    onNews: () => () => {},
     notices: () => [],
     models: () => [{ name: 'llama3.2:latest' }],
     engine: () => ({ kind: 'ollama', state: 'ready', hint: undefined }),
+    pulls: () => [],
     ...more,
   };
   return { node, calls };
@@ -98,7 +101,7 @@ describe('gogrid up', () => {
 
   it('with a wrong setting starts nothing', async () => {
     const { node, calls } = nodeOf();
-    const run = up(['--network-accept', 'confirm'], node);
+    const run = up(['--network-accept', 'members'], node);
     expect(await run.code).toBe(2);
     expect(calls).toEqual([]);
     expect(run.stderr()).toContain('not built yet');
@@ -172,6 +175,7 @@ describe('the banner', () => {
     version: '1.2.3',
     ...ready,
     models: [],
+    coming: [],
     engine: { kind: 'ollama', state: 'unreachable' },
     ollamaUrl: 'http://127.0.0.1:11434',
     ollamaConfigured: false,

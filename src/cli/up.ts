@@ -4,11 +4,14 @@ import { isConfigured, type ResolvedConfig, resolveConfig } from '../config/reso
 import { type Config, SETTINGS, type SettingName } from '../config/schema.ts';
 import type { ReadyEvent } from '../contract/control.ts';
 import { CLI } from '../limits.ts';
+import { logDefect } from '../telemetry/defect.ts';
 import { usage } from './arguments.ts';
 import { renderBanner } from './banner.ts';
 import type { Call } from './command.ts';
 import { sheetOf } from './command.ts';
+import { spelled } from './program.ts';
 import { shellWord } from './text.ts';
+import { followNews } from './up-news.ts';
 import type { NodeSession, RunningNode } from './world.ts';
 
 export async function run(call: Call): Promise<number> {
@@ -22,8 +25,9 @@ export async function run(call: Call): Promise<number> {
   try {
     for (const warning of resolved.warnings) session.logger.warn({ part: 'config' }, warning);
     await session.node.start();
-    await announce(call, session, resolved);
+    const stopNews = await announce(call, session, resolved);
     const code = await end.asked;
+    stopNews();
     await stopInTime(call, session, resolved.config);
     return code;
   } finally {
@@ -64,8 +68,15 @@ function watchForEnd(call: Call, session: NodeSession): End {
     session.logger.info({ part: 'main' }, 'asked to stop');
     resolve(0);
   });
+  const stopAsked = session.node.onStopAsked(() => {
+    if (ending) return;
+    ending = true;
+    if (!call.json) world.stderr.write('\nAsked to stop: running jobs may finish.\n');
+    session.logger.info({ part: 'main' }, 'asked to stop through the API');
+    resolve(0);
+  });
   const stopCrashes = world.onCrash((thrown) => {
-    session.logger.error({ part: 'main', error: thrown }, 'unexpected error: the node stops');
+    logDefect(session.logger.child({ part: 'main' }), thrown);
     // A second one while stopping would go on for ever.
     if (ending) endNow();
     ending = true;
@@ -75,12 +86,14 @@ function watchForEnd(call: Call, session: NodeSession): End {
     asked: promise,
     stopWatching() {
       stopSignals();
+      stopAsked();
       stopCrashes();
     },
   };
 }
 
-async function announce(call: Call, session: NodeSession, resolved: ResolvedConfig): Promise<void> {
+/** @returns the way to stop what it goes on saying */
+async function announce(call: Call, session: NodeSession, resolved: ResolvedConfig): Promise<() => void> {
   const { world } = call;
   const ready = session.node.ready();
   await session.announce(ready.api, ready.pid);
@@ -97,7 +110,7 @@ async function announce(call: Call, session: NodeSession, resolved: ResolvedConf
       pid: ready.pid,
     };
     world.stdout.write(`${JSON.stringify(event)}\n`);
-    return;
+    return () => {};
   }
   await engineSettled(call, session.node);
   const facts = {
@@ -106,6 +119,7 @@ async function announce(call: Call, session: NodeSession, resolved: ResolvedConf
     peerId: ready.peerId,
     addresses: ready.addresses,
     models: session.node.models().map((model) => model.name),
+    coming: session.node.pulls().flatMap((pull) => (pull.endedAt === null ? [pull.model] : [])),
     engine: session.node.engine(),
     ollamaUrl: resolved.config.engine.ollama_url,
     ollamaConfigured: isConfigured(resolved, 'engine.ollama_url'),
@@ -113,7 +127,8 @@ async function announce(call: Call, session: NodeSession, resolved: ResolvedConf
     notices,
     flags: call.home.flags,
   };
-  world.stdout.write(renderBanner(facts, sheetOf(call).paint));
+  world.stdout.write(spelled(renderBanner(facts, sheetOf(call).paint), world.program));
+  return world.stdout.isTty ? followNews(call, session.node, facts) : () => {};
 }
 
 /** Waits a moment for the engine's first answer, so that the banner can say what there is. */

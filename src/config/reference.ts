@@ -61,8 +61,12 @@ Everything is checked before the node starts, and all problems are told at once:
 | \`identity.key\` | who this node is: the 32-byte seed of its Ed25519 key (RFC 8032) as one line of base64. Keep a copy; whoever has it is this node. |
 | \`api.key\` | key of the control API, one line: \`Authorization: Bearer …\`. Take it away and restart to get a new one. |
 | \`data/\` | what the node remembers: jobs that ended, peers it met. Never the text of a prompt or an answer. |
+| \`models/\` | models that this program runs itself: every \`*.gguf\` in it counts; \`engine.models_dir\` moves it |
 | \`logs/gogrid.log\` | one line of JSON per event; \`gogrid logs\` shows it |
 | \`gogrid.lock\` | process and address of the running node |
+
+The starter model lies apart, once for all homes, in the user's cache folder: \`$XDG_CACHE_HOME/gogrid/models\` (else
+\`~/.cache/gogrid/models\`), \`~/Library/Caches/gogrid/models\` or \`%LOCALAPPDATA%\\gogrid\\cache\\models\`. It can be fetched again.
 
 The two keys can be read by their owner alone (mode 0600); a key file that others could read is closed to them at the next
 start, with a warning in the log.
@@ -106,7 +110,10 @@ function plannedSentence(planned: Readonly<Record<string, string>>): string {
 function valuesCell(setting: NamedSetting): string {
   switch (setting.type) {
     case 'choice':
-      return setting.values.map((value) => `\`${value}\``).join(', ');
+      return setting.values
+        .filter((value) => value !== '')
+        .map((value) => `\`${value}\``)
+        .join(', ');
     case 'list':
       return `${allowed(setting)}; at most ${setting.maxItems}`;
     case 'integer':
@@ -119,7 +126,8 @@ function valuesCell(setting: NamedSetting): string {
 
 /** What holds when nothing is set, in words where the value does not say it. */
 export function defaultCell(setting: NamedSetting): string {
-  if (setting.type === 'text' && setting.default === '') return setting.whenEmpty ?? 'empty';
+  if ((setting.type === 'text' || setting.type === 'choice') && setting.default === '')
+    return setting.whenEmpty ?? 'empty';
   if ((setting.type === 'integer' || setting.type === 'number') && setting.default === undefined) {
     return setting.whenUnset ?? 'none';
   }

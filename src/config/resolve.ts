@@ -234,7 +234,7 @@ function freeze(values: ReadonlyMap<SettingName, SettingValue>): Config {
 
 function warningsOf(config: Config, sources: ReadonlyMap<SettingName, Source>): readonly string[] {
   const warnings: string[] = [];
-  if (!isLoopback(config.network.listen)) {
+  if (config.network.accept === 'all' && !isLoopback(config.network.listen)) {
     warnings.push(
       `network.listen is ${config.network.listen}: every machine that can reach port ${config.network.port} and runs GoGrid ` +
         "can use this machine's models, and prompts from here may run there. Open it only in a network you trust.",

@@ -39,6 +39,8 @@ export interface BooleanSetting extends Described {
 export interface ChoiceSetting extends Described {
   readonly type: 'choice';
   readonly default: string;
+  /** What it means when it is empty, for settings that may be: the empty text is one of the values then. */
+  readonly whenEmpty?: string;
   readonly values: readonly string[];
   /**
    * Values that are named already and refused until their part is built, each with the reason. Where ignoring a value

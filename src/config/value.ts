@@ -138,7 +138,7 @@ export function allowed(setting: NamedSetting): string {
     case 'boolean':
       return 'true or false';
     case 'choice':
-      return inWords(setting.values.filter((value) => setting.planned?.[value] === undefined));
+      return inWords(setting.values.filter((value) => value !== '' && setting.planned?.[value] === undefined));
     case 'integer':
       return `a whole number from ${setting.min} to ${setting.max}`;
     case 'number':

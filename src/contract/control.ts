@@ -52,8 +52,16 @@ export const runtimeHealth = z.object({
   version: z.string(),
 });
 
+/** What `POST /stop` answers. */
+export const stopping = z.object({
+  state: nodeState,
+  pid: uint,
+  graceSecs: z.number().describe('how long running jobs may go on'),
+});
+
 export const nodeStatus = z.object({
   state: nodeState,
+  reason: z.string().optional().describe('why it is in this state, when that is not plain'),
   peerId,
   name: z.string(),
   version: z.string(),
@@ -90,13 +98,25 @@ export const identity = z.object({
 
 export const route = z.enum(['local', 'direct', 'hole-punched', 'relayed']);
 
+export const transport = z.enum(['tcp', 'quic']);
+/** Whose user has to accept before two nodes work together. */
+export const waitsFor = z.enum(['here', 'there', 'both']);
+
 export const peer = z.object({
   peerId,
   name: z.string(),
-  status: z.string().describe('as its last beat says, or `leaving`'),
+  status: z.string().describe('as its last beat says, or `leaving`; `waiting` to be accepted; `blocked` by this user'),
   route,
+  transport: transport.nullable().describe('of the connection, or null without one'),
   connected: z.boolean(),
   admitted: z.boolean(),
+  words: z
+    .string()
+    .nullable()
+    .describe(
+      'the four words that both machines show; null where nobody is asked to compare them, or until they are made',
+    ),
+  waitsFor: waitsFor.nullable().describe('who has to accept before it is admitted, or null'),
   latencyMs: z.number().nullable(),
   models: z.array(modelName),
   queueDepth: uint,
@@ -108,6 +128,17 @@ export const peer = z.object({
   hardware: z.object({ cores: uint, memoryBytes: uint, gpu: z.string(), vramBytes: uint }),
 });
 export const peerList = z.object({ peers: z.array(peer), total: uint });
+
+/** Body of `POST /mesh/accept`, `/mesh/block` and `/mesh/unblock`. */
+export const peerChoice = z.object({ peer: peerId });
+/** What such a decision comes to. */
+export const peerDecision = z.object({
+  peerId,
+  name: z.string().describe('empty when it has never been connected'),
+  admitted: z.boolean(),
+  words: z.string().nullable(),
+  waitsFor: waitsFor.nullable(),
+});
 
 export const model = z.object({
   name: modelName,
@@ -155,6 +186,10 @@ export const job = z.object({
   firstTokenAt: time.nullable(),
   endedAt: time.nullable(),
   tokensPerSecond: z.number().nullable(),
+  waiting: z
+    .object({ ahead: uint.optional().describe('jobs that run there before it'), phase: z.string().optional() })
+    .optional()
+    .describe('what it waits for, until its first token'),
 });
 export const jobList = z.object({ jobs: z.array(job), total: uint });
 export const jobListQuery = z.object({ limit: z.coerce.number().int().min(1).max(API.maxListed).default(50) });
@@ -183,9 +218,12 @@ export type ErrorBody = z.infer<typeof errorBody>;
 export type NodeState = z.infer<typeof nodeState>;
 export type RuntimeHealth = z.infer<typeof runtimeHealth>;
 export type NodeStatusAnswer = z.infer<typeof nodeStatus>;
+export type Stopping = z.infer<typeof stopping>;
 export type Identity = z.infer<typeof identity>;
 export type Peer = z.infer<typeof peer>;
 export type PeerList = z.infer<typeof peerList>;
+export type PeerChoice = z.infer<typeof peerChoice>;
+export type PeerDecision = z.infer<typeof peerDecision>;
 export type Model = z.infer<typeof model>;
 export type ModelList = z.infer<typeof modelList>;
 export type Job = z.infer<typeof job>;

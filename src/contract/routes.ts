@@ -14,16 +14,24 @@ import {
   modelList,
   nodeStatus,
   peer,
+  peerChoice,
+  peerDecision,
   peerList,
   runtimeHealth,
+  stopping,
 } from './control.ts';
+import { diagnosis } from './doctor.ts';
+import { network, networkChanges } from './network.ts';
+import { modelRemoved, pullLine, pullList, pullRequest, pullSuccess } from './pulls.ts';
 
 export interface ControlRoute {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** Parameters as OpenAPI writes them: `/jobs/{id}`. */
   readonly path: string;
   readonly summary: string;
   readonly query?: ZodType;
+  /** Sent as JSON. */
+  readonly body?: ZodType;
   readonly answer: ZodType;
   /** Of the answer's lines, when the query asks for a stream of them. */
   readonly stream?: ZodType;
@@ -36,10 +44,49 @@ export const controlRoutes = [
   { method: 'GET', path: '/health/runtime', summary: 'State, engine, model, uptime, peers', answer: runtimeHealth },
   { method: 'GET', path: '/status', summary: 'Statistics since the node started', answer: nodeStatus },
   { method: 'GET', path: '/identity', summary: 'Keys and addresses of this node', answer: identity },
+  { method: 'GET', path: '/network', summary: 'The mesh that this node is in', answer: network },
+  {
+    method: 'POST',
+    path: '/network/reissue',
+    summary: 'Signs the next revision of the descriptor; on the node that holds the key of the founder',
+    body: networkChanges,
+    answer: network,
+  },
   { method: 'GET', path: '/mesh/peers', summary: 'The nodes of the mesh that this one knows', answer: peerList },
   { method: 'GET', path: '/mesh/peers/{id}', summary: 'One node of the mesh', answer: peer },
   { method: 'GET', path: '/agent-mesh/peers/{id}', summary: 'The same as /mesh/peers/{id}', answer: peer },
+  {
+    method: 'POST',
+    path: '/mesh/accept',
+    summary: 'Accepts a machine: it is admitted as soon as its user accepts this one too',
+    body: peerChoice,
+    answer: peerDecision,
+  },
+  {
+    method: 'POST',
+    path: '/mesh/block',
+    summary: 'Hangs up on a machine, and refuses it from now on',
+    body: peerChoice,
+    answer: peerDecision,
+  },
+  {
+    method: 'POST',
+    path: '/mesh/unblock',
+    summary: 'Makes a blocked machine a stranger again',
+    body: peerChoice,
+    answer: peerDecision,
+  },
   { method: 'GET', path: '/model/list', summary: 'Every model of the mesh', answer: modelList },
+  {
+    method: 'POST',
+    path: '/model/pull',
+    summary: 'Gets a model to this machine; one JSON object a line until `success`, or one answer with stream=false',
+    body: pullRequest,
+    answer: pullSuccess,
+    stream: pullLine,
+  },
+  { method: 'GET', path: '/model/pull/progress', summary: 'The models that are being pulled', answer: pullList },
+  { method: 'DELETE', path: '/model/{name}', summary: 'Deletes a model of this machine', answer: modelRemoved },
   {
     method: 'GET',
     path: '/jobs',
@@ -56,6 +103,13 @@ export const controlRoutes = [
     query: logQuery,
     answer: logList,
     stream: logLine,
+  },
+  { method: 'GET', path: '/doctor', summary: 'What is wrong with the node, why, and the fix', answer: diagnosis },
+  {
+    method: 'POST',
+    path: '/stop',
+    summary: 'Stops the node in order: running jobs may finish, then its process ends',
+    answer: stopping,
   },
   { method: 'GET', path: '/openapi.json', summary: 'This description', answer: errorBody.loose().partial() },
 ] as const satisfies readonly ControlRoute[];

@@ -6,7 +6,7 @@ import { JOB } from '../limits.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobKind } from '../protocol/job.ts';
 import type { Emit, JobHistory } from './ports.ts';
-import type { Attempt, Direction, JobRecord } from './record.ts';
+import type { Attempt, Direction, JobRecord, JobWait } from './record.ts';
 import { isFinished, type JobState, step } from './states.ts';
 
 interface Opening {
@@ -29,6 +29,8 @@ export class OpenJob {
   tokensOut = 0;
   usageEstimated = false;
   tokensPerSecond: number | null = null;
+  /** Until its first token. */
+  waiting: JobWait | undefined;
   /** What to do when somebody cancels the job by its id; set by the flow that runs it. */
   onCancel: (reason: GoGridError) => void = () => {};
   readonly #clock: Clock;
@@ -127,6 +129,9 @@ export class OpenJob {
       firstTokenAt: this.#firstTokenAt,
       endedAt: this.#endedAt,
       tokensPerSecond: this.tokensPerSecond,
+      ...(this.waiting !== undefined &&
+        this.#firstTokenAt === null &&
+        this.#endedAt === null && { waiting: this.waiting }),
     };
   }
 
@@ -208,7 +213,8 @@ export class JobBook {
   #changed(job: OpenJob): void {
     const record = job.record();
     if (isFinished(record.state)) this.#retire(job, record);
-    this.#history.put(record);
+    const { waiting: _, ...kept } = record;
+    this.#history.put(kept);
     this.#emit({ type: 'job', job: record });
   }
 

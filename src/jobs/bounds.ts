@@ -31,9 +31,13 @@ const ANSWER_OPTIONS = new Set([
  * A peer's input without what would steer this machine: options of the hardware, how long the model stays loaded, and a
  * context beyond the model's own, which would fill the memory.
  * @param contextLength tokens; 0 when not known, and then the engine's own default holds
+ * @throws GoGridError `unsupported` when it asks to unload the model: without its `keepAlive` it would load it
  */
 export function boundInput(input: JobInput, contextLength: number): JobInput {
-  const { keepAlive: _, options, ...rest } = input;
+  const { keepAlive, options, ...rest } = input;
+  if (input.kind === 'load' && keepAlive === 0) {
+    throw new GoGridError({ code: 'unsupported', message: 'a machine unloads its models for nobody but its owner' });
+  }
   if (options === undefined) return rest as JobInput;
   const kept: Options = {};
   for (const [name, value] of Object.entries(options)) {

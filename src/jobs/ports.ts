@@ -66,8 +66,13 @@ export type EngineState = 'starting' | 'ready' | 'unreachable';
 export interface Engine {
   /** Such as `ollama`, `none`. */
   readonly kind: string;
-  /** Where it stands, and in a sentence what to do when it is not ready. */
-  status(): { readonly state: EngineState; readonly version: string; readonly hint: string | undefined };
+  /** Where it stands, and in a sentence what to do when it is not ready. Of several engines, with the one this is about. */
+  status(): {
+    readonly state: EngineState;
+    readonly version: string;
+    readonly hint: string | undefined;
+    readonly kind?: string;
+  };
   /** The models it can run now, as last seen. */
   models(): readonly EngineModel[];
   /** The models in memory, asked now. */

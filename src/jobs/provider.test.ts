@@ -130,4 +130,14 @@ describe('a provider', () => {
     await rest(ask(request({ input }), 'node0').channel);
     expect(engine.calls[1]?.input).toEqual(input);
   });
+
+  test('unloads a model for the owner of the machine alone, and loads none instead', async () => {
+    const { ask, engine } = onlyNode();
+    const input = { kind: 'load', keepAlive: 0 } as const;
+    const refused = await rest(ask(request({ input })).channel);
+    expect(refused.at(-1)).toMatchObject({ type: 'error', code: 'unsupported' });
+    expect(engine.calls).toEqual([]);
+    await rest(ask(request({ input }), 'node0').channel);
+    expect(engine.calls[0]?.input).toEqual(input);
+  });
 });

@@ -1,7 +1,7 @@
 /** What is remembered of a job: ids, parties, sizes, times. Never text of a prompt or an answer. */
 
 import type { NodeId } from '../protocol/ids.ts';
-import type { JobKind } from '../protocol/job.ts';
+import type { JobKind, Phase } from '../protocol/job.ts';
 import type { JobState } from './states.ts';
 
 /** `local`: asked and run here; `out`: asked here, run there; `in`: asked there, run here. */
@@ -19,6 +19,13 @@ export interface Attempt {
   readonly reason: string | null;
   /** Of the model that answered; null before it was accepted. */
   readonly digest: string | null;
+}
+
+/** What a living job that has delivered nothing yet waits for, as its provider tells it. */
+export interface JobWait {
+  /** Jobs that run there before it. */
+  readonly ahead?: number;
+  readonly phase?: Phase;
 }
 
 export interface JobRecord {
@@ -46,4 +53,6 @@ export interface JobRecord {
   readonly endedAt: number | null;
   /** Tokens per second while decoding; null before the end. */
   readonly tokensPerSecond: number | null;
+  /** Only of a living job; never in history. */
+  readonly waiting?: JobWait;
 }

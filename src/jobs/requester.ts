@@ -163,12 +163,15 @@ export class Requester {
         switch (message?.type) {
           case 'queued':
             ask.job.to('queued');
+            ask.job.waiting = { ahead: message.position };
             yield { type: 'waiting', position: message.position, phase: undefined };
             break;
           case 'progress':
+            ask.job.waiting = { phase: message.phase };
             yield { type: 'waiting', position: undefined, phase: message.phase };
             break;
           case 'accepted':
+            ask.job.waiting = undefined;
             ask.job.direction = local ? 'local' : 'out';
             ask.job.attemptAccepted(message.digest);
             ask.job.to('running');
@@ -227,6 +230,7 @@ export class Requester {
             answer.keepVectors(message);
             break;
           case 'progress':
+            job.waiting = { phase: message.phase };
             yield { type: 'waiting', position: undefined, phase: message.phase };
             break;
           case 'usage':

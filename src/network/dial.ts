@@ -4,13 +4,14 @@ import type { Connection, PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Clock } from '../clock.ts';
-import { GoGridError } from '../errors.ts';
+import { GoGridError, systemCode } from '../errors.ts';
 import { MESH } from '../limits.ts';
 import { isNodeId, type NodeId } from '../protocol/ids.ts';
 import type { Admission } from './hello.ts';
 import type { Host } from './libp2p.ts';
 import type { Directory } from './ports.ts';
 import { abortable } from './streams.ts';
+import { transportOf } from './transports.ts';
 
 export interface DialerDeps {
   readonly host: Host;
@@ -60,7 +61,7 @@ export class Dialer {
       const peer = peerIdFromString(node);
       const connection = await abortable(this.#dial(peer, node, addresses, bounded), bounded);
       if (!(await abortable(this.#deps.admission.whenAdmitted(node), bounded))) {
-        throw new GoGridError({ code: 'peer_unreachable', message: `${node} is not of this mesh` });
+        throw new GoGridError({ code: 'peer_unreachable', message: `${node} is not admitted` });
       }
       return this.connectionTo(node) ?? connection;
     } catch (cause) {
@@ -71,11 +72,24 @@ export class Dialer {
     }
   }
 
-  #dial(peer: PeerId, node: NodeId, given: readonly string[], signal: AbortSignal): Promise<Connection> {
+  /** One transport after the other, as they are listed: its addresses are in the order in which the node wants to be reached. */
+  async #dial(peer: PeerId, node: NodeId, given: readonly string[], signal: AbortSignal): Promise<Connection> {
     const { host, directory } = this.#deps;
     const addresses = given.length > 0 ? given : (directory.get(node)?.profile.addresses ?? []);
     const targets = addresses.flatMap((address) => toTarget(address, node)).slice(0, MESH.maxAddressesPerProfile);
-    return host.dial(targets.length > 0 ? targets : peer, { signal });
+    if (targets.length === 0) return host.dial(peer, { signal });
+    const groups = [...Map.groupBy(targets, (target) => transportOf(target.toString())).values()];
+    let failure: unknown;
+    for (const group of groups) {
+      try {
+        return await host.dial(group, { signal });
+      } catch (thrown) {
+        failure = thrown;
+        // The machine is there and the program is not: over UDP that would show in a silence of seconds.
+        if (wasRefused(thrown)) break;
+      }
+    }
+    throw failure;
   }
 
   #noteFailure(node: NodeId): void {
@@ -100,4 +114,10 @@ export function toTarget(address: string, node: NodeId): Multiaddr[] {
 export function nodeOf(address: string): NodeId | undefined {
   const node = /\/p2p\/([^/]+)$/.exec(address)?.[1];
   return node !== undefined && isNodeId(node) ? node : undefined;
+}
+
+/** Whether every address that was tried said that nobody listens there. */
+function wasRefused(thrown: unknown): boolean {
+  const errors: readonly unknown[] = thrown instanceof AggregateError ? thrown.errors : [thrown];
+  return errors.length > 0 && errors.every((error) => systemCode(error) === 'ECONNREFUSED');
 }

@@ -36,16 +36,19 @@ function gatedRegistrar(registrar: Registrar, admission: Admission): Registrar {
   };
 }
 
-/** Tells the topology of a peer once it is admitted, and of its going only when it was told of its coming. */
+/** Tells the topology of a peer once it is admitted, be it after hours, and of its going only when it was told of its coming. */
 function gatedTopology(topology: Topology, admission: Admission): Topology {
   const told = new Set<NodeId>();
   return {
     ...topology,
     onConnect: async (peer, connection) => {
       const node = peer.toString();
-      if (!(await admission.whenAdmitted(node)) || connection.status !== 'open') return;
+      if (!(await admission.onceAdmitted(node))) return;
+      // The connection it came on may be closed by now, and another one carry on.
+      const open = connection.status === 'open' ? connection : [...admission.connectionsTo(node)].at(-1);
+      if (open === undefined) return;
       told.add(node);
-      await topology.onConnect?.(peer, connection);
+      await topology.onConnect?.(peer, open);
     },
     onDisconnect: async (peer) => {
       if (told.delete(peer.toString())) await topology.onDisconnect?.(peer);

@@ -138,8 +138,11 @@ const RESULTS: Record<Verdict, TopicValidatorResult> = {
 /** Place of the profile number in a beat's fields (protocol/beat.ts). */
 const BEAT_PROFILE_NUMBER = 4;
 
-/** Who signed a message that the directory has accepted, and its fields: read again, not checked again. */
-function authorOf(bytes: Uint8Array): { readonly author: NodeId; readonly fields: readonly unknown[] } {
+/**
+ * Who a signed message says it is of, and its fields: read, not checked.
+ * @throws Error when it is malformed
+ */
+export function authorOf(bytes: Uint8Array): { readonly author: NodeId; readonly fields: readonly unknown[] } {
   const [payload] = decode(bytes, 'an envelope') as [Uint8Array];
   const [, author, ...fields] = decode(payload, 'a payload') as [Uint8Array, Uint8Array, ...unknown[]];
   return { author: nodeIdOf(author), fields };

@@ -1,6 +1,8 @@
 /**
  * Admission: who is a peer of this mesh. The dialer says hello on every new connection, at once; the other side answers.
- * Until that has passed a peer is nothing here: no stream of ours, no gossip, no place in the DHT, not listed.
+ * A peer is admitted when this side accepts it *and* it has said that it accepts this one. Until then it is nothing here:
+ * no stream of ours, no gossip, no place in the DHT. One that has said hello and still has to be accepted, on either side,
+ * *waits*: it stays connected and is listed apart. When its user decides, a side says hello again.
  */
 
 import type { Connection, Libp2p, Stream, StreamHandler } from '@libp2p/interface';
@@ -11,8 +13,12 @@ import { type Hello, type HelloAnswer, helloAnswer, helloMessage } from '../prot
 import { isNodeId, type NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { FrameChannel } from './frame-channel.ts';
+import { type Link, newPeer, type Peer } from './outside.ts';
+import type { WaitsFor } from './ports.ts';
 import { HELLO_PROTOCOL } from './protocols.ts';
+import { Rates } from './rates.ts';
 import { hangUp, openStream, within } from './streams.ts';
+import { hasRoom, type Waiting } from './waiting-room.ts';
 
 /** Hello, its answer and nothing else: any window holds them. */
 const HELLO_WINDOW_BYTES = 16 * 1024;
@@ -21,38 +27,38 @@ export interface AdmissionEvents {
   admitted(node: NodeId, hello: Hello, connection: Connection): void;
   /** The last connection to an admitted peer closed. */
   left(node: NodeId): void;
-  /** It is of another mesh, or does not speak our protocol: trying again soon is of no use. */
+  /** It said hello, and somebody has to accept before it is admitted. */
+  waiting(node: NodeId): void;
+  /** It is of another mesh, does not speak our protocol, or there is no room: trying again soon is of no use. */
   refused(node: NodeId): void;
+  /** An admitted peer said hello once more. */
+  heard(node: NodeId, hello: Hello): void;
 }
 
 export interface AdmissionDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly onViolation: (node: NodeId, error: GoGridError) => void;
-  /** The mesh's admission rule, for a peer of the same mesh; today `all`: everybody. */
-  readonly mayEnter: (node: NodeId, hello: Hello) => boolean;
-}
-
-interface Peer {
-  readonly connections: Set<Connection>;
-  readonly decided: PromiseWithResolvers<boolean>;
-  /** Set once admitted. */
-  hello: Hello | undefined;
-  held: number;
+  /** What this node says of itself now. */
+  readonly own: () => Omit<Hello, 'type' | 'waiting'>;
+  /** Whether this side works with a node of the same mesh. */
+  readonly accepts: (node: NodeId) => boolean;
+  /** Whether its user has accepted just this node, by name. */
+  readonly isChosen: (node: NodeId) => boolean;
 }
 
 export class Admission {
-  readonly #own: Hello;
   readonly #deps: AdmissionDeps;
   readonly #events: AdmissionEvents;
   /** Every peer with a connection; the connection manager bounds them. */
   readonly #peers = new Map<NodeId, Peer>();
+  readonly #rates: Rates<NodeId>;
   #stopping = false;
 
-  constructor(own: Omit<Hello, 'type'>, deps: AdmissionDeps, events: AdmissionEvents) {
-    this.#own = { ...own, type: 'hello' };
+  constructor(deps: AdmissionDeps, events: AdmissionEvents) {
     this.#deps = deps;
     this.#events = events;
+    this.#rates = new Rates({ perSecond: MESH.maxHellosPerSecond, maxKeys: MESH.maxRates }, deps.clock);
   }
 
   /** Listens for connections and hellos; call it before the host starts. */
@@ -71,35 +77,59 @@ export class Admission {
     this.#stopping = true;
   }
 
+  /* ---- what the others ask ---- */
+
   isAdmitted(node: NodeId): boolean {
-    return this.#peers.get(node)?.hello !== undefined;
+    // The user's no holds from the moment it is said, not from the moment the last connection is closed.
+    return this.#peers.get(node)?.admitted === true && this.#deps.accepts(node);
   }
 
   /** Whether a peer is connected and not admitted, yet or at all. */
   isOutside(node: NodeId): boolean {
-    const peer = this.#peers.get(node);
-    return peer !== undefined && peer.hello === undefined;
+    return this.#peers.has(node) && !this.isAdmitted(node);
   }
 
-  /** What an admitted peer said of itself. */
+  /** What a connected peer said of itself. */
   helloOf(node: NodeId): Hello | undefined {
     return this.#peers.get(node)?.hello;
   }
 
+  /** Who has to accept before a connected peer is admitted; undefined when it is, or has not said hello. */
+  waitsFor(node: NodeId): WaitsFor | undefined {
+    const peer = this.#peers.get(node);
+    if (peer === undefined || !peer.waits) return undefined;
+    const there = [...peer.links.values()].every(({ heard }) => heard?.waiting !== false);
+    if (this.#deps.accepts(node)) return 'there';
+    return there ? 'both' : 'here';
+  }
+
+  /** The peers that wait, the one that came first in front. */
+  *waiting(): Generator<Waiting> {
+    for (const [node, { waits, since, links }] of this.#peers) {
+      const [connection] = links.keys();
+      if (waits && connection !== undefined) yield { node, since, address: connection.remoteAddr.toString() };
+    }
+  }
+
   /** The open connections to a peer, the oldest first. */
   *connectionsTo(node: NodeId): Generator<Connection> {
-    for (const connection of this.#peers.get(node)?.connections ?? [])
+    for (const connection of this.#peers.get(node)?.links.keys() ?? [])
       if (connection.status === 'open') yield connection;
   }
 
   *admitted(): Generator<NodeId> {
-    for (const [node, { hello }] of this.#peers) if (hello !== undefined) yield node;
+    for (const node of this.#peers.keys()) if (this.isAdmitted(node)) yield node;
   }
 
   /** Whether a connected peer is admitted, as soon as that is decided: within `MESH.helloTimeoutMs`. */
   async whenAdmitted(node: NodeId): Promise<boolean> {
     if (this.isAdmitted(node)) return true;
     return this.#peers.get(node)?.decided.promise ?? false;
+  }
+
+  /** True as soon as a connected peer is admitted, be it after hours; false when it goes before. */
+  async onceAdmitted(node: NodeId): Promise<boolean> {
+    return this.#peers.get(node)?.entered.promise ?? false;
   }
 
   /**
@@ -129,27 +159,54 @@ export class Admission {
     return admitted;
   }
 
+  /* ---- what the user decides ---- */
+
+  /** The user has accepted a node: if it is connected, it is told. */
+  reconsider(node: NodeId): void {
+    const peer = this.#peers.get(node);
+    if (peer !== undefined) this.#settle(node, peer);
+  }
+
+  /** The user does not want a node any more. */
+  dismiss(node: NodeId): void {
+    const peer = this.#peers.get(node);
+    if (peer !== undefined) this.#hangUpAll(peer);
+  }
+
+  /** Says hello to every admitted peer once more, because there is something new to say. */
+  sayAgain(): void {
+    for (const [node, peer] of this.#peers) {
+      const [connection, link] = [...peer.links].at(-1) ?? [];
+      if (!peer.admitted || connection === undefined || link === undefined || link.saying) continue;
+      void this.#say(node, peer, connection, link);
+    }
+  }
+
+  /* ---- connections come and go ---- */
+
   #onOpen(connection: Connection): void {
     const node = connection.remotePeer.toString();
     if (connection.status !== 'open') return;
-    if (!isNodeId(node)) {
+    const peer = this.#peers.get(node) ?? newPeer(this.#deps.clock.now());
+    if (!isNodeId(node) || (!peer.admitted && peer.links.size >= MESH.maxOutsideConnections)) {
       hangUp(connection);
       return;
     }
-    const peer = this.#peers.get(node) ?? newPeer();
     this.#peers.set(node, peer);
-    peer.connections.add(connection);
-    this.#expectHello(node, peer, connection);
-    if (connection.direction === 'outbound') void this.#say(node, peer, connection);
+    const link: Link = { told: undefined, heard: undefined, saying: false };
+    peer.links.set(connection, link);
+    if (!peer.admitted) this.#undecide(peer);
+    this.#expectHello(node, peer, connection, link);
+    if (connection.direction === 'outbound') void this.#say(node, peer, connection, link);
   }
 
   /** In two halves: a process that was held up for so long finds the hello in its buffers and has the second half to read it. */
-  #expectHello(node: NodeId, peer: Peer, connection: Connection): void {
+  #expectHello(node: NodeId, peer: Peer, connection: Connection, link: Link): void {
     const { clock, log } = this.#deps;
     const halfMs = MESH.helloTimeoutMs / 2;
     clock.after(halfMs, () =>
       clock.after(halfMs, () => {
-        if (peer.hello !== undefined || connection.status !== 'open') return;
+        if (peer.admitted || link.heard !== undefined || connection.status !== 'open') return;
         log.debug({ node }, 'no hello in time');
         this.#refuse(node, peer, connection);
       }),
@@ -159,68 +216,158 @@ export class Admission {
   #onClose(connection: Connection): void {
     const node = connection.remotePeer.toString();
     const peer = this.#peers.get(node);
-    if (peer === undefined || !peer.connections.delete(connection) || peer.connections.size > 0) return;
+    if (peer === undefined || !peer.links.delete(connection)) return;
+    if (peer.links.size > 0) {
+      this.#settle(node, peer);
+      return;
+    }
     this.#peers.delete(node);
     peer.decided.resolve(false);
-    if (peer.hello !== undefined) this.#events.left(node);
+    peer.entered.resolve(false);
+    if (peer.admitted) this.#events.left(node);
   }
 
-  /** The dialer's side. */
-  async #say(node: NodeId, peer: Peer, connection: Connection): Promise<void> {
+  /* ---- saying hello ---- */
+
+  /** The dialer's side, and either side's when it has something new to say. */
+  async #say(node: NodeId, peer: Peer, connection: Connection, link: Link): Promise<void> {
+    link.saying = true;
+    if (!peer.admitted) this.#undecide(peer);
+    const accepts = this.#deps.accepts(node);
     try {
       const stream = await openStream(connection, HELLO_PROTOCOL, AbortSignal.timeout(MESH.helloTimeoutMs));
       const channel = this.#channel<Hello, HelloAnswer>(node, stream, helloAnswer);
-      channel.send(this.#own);
+      channel.send(this.#hello(accepts));
       const answer = await within(MESH.helloTimeoutMs, channel, this.#deps.clock);
       channel.close();
-      if (answer?.type === 'hello' && this.#isOurs(answer)) this.#admit(node, peer, answer, connection);
+      link.saying = false;
+      if (answer?.type === 'hello' && this.#isOurs(answer))
+        this.#exchanged(node, peer, connection, link, answer, accepts);
       else this.#refuse(node, peer, connection);
     } catch (thrown) {
+      link.saying = false;
       this.#deps.log.debug({ node, code: toGoGridError(thrown).code }, 'hello failed');
-      if (connection.status === 'open') this.#refuse(node, peer, connection);
+      // A new connection begins anew; half of an agreement would leave the two sides of different minds.
+      const agreed = peer.admitted && link.heard !== undefined;
+      if (connection.status === 'open' && !agreed) this.#refuse(node, peer, connection);
     }
   }
 
   /** The other side. */
   async #answer(stream: Stream, connection: Connection): Promise<void> {
     const node = connection.remotePeer.toString();
+    if (!this.#rates.allows(node)) {
+      stream.abort(new GoGridError({ code: 'overloaded', message: 'hello is said too often' }));
+      return;
+    }
     const channel = this.#channel<HelloAnswer, Hello>(node, stream, helloMessage);
     try {
       const hello = await within(MESH.helloTimeoutMs, channel, this.#deps.clock);
       const peer = this.#peers.get(node);
-      if (hello === undefined || peer === undefined) {
+      const link = peer?.links.get(connection);
+      if (hello === undefined || peer === undefined || link === undefined) {
         channel.abort(new GoGridError({ code: 'peer_unreachable', message: 'the peer left before its hello' }));
-      } else if (this.#stopping || !this.#isOurs(hello)) {
-        channel.send({ type: 'refused', code: this.#stopping ? 'shutting_down' : 'wrong_network' });
-        channel.close();
-        // The dialer hangs up; one that does not is cut off when its time for hello is over.
-      } else if (this.#deps.mayEnter(node, hello)) {
-        channel.send(this.#own);
-        channel.close();
-        this.#admit(node, peer, hello, connection);
+        return;
       }
+      const refusal = this.#refusal(node, peer, connection, hello);
+      const accepts = this.#deps.accepts(node);
+      channel.send(refusal === undefined ? this.#hello(accepts) : { type: 'refused', code: refusal });
+      channel.close();
+      // The dialer of a refused one hangs up; one that does not is cut off when its time for hello is over.
+      if (refusal === undefined) this.#exchanged(node, peer, connection, link, hello, accepts);
     } catch (thrown) {
       this.#deps.log.debug({ node, code: toGoGridError(thrown).code }, 'a hello was not understood');
     }
   }
 
+  #refusal(node: NodeId, peer: Peer, connection: Connection, hello: Hello) {
+    if (this.#stopping) return 'shutting_down';
+    if (!this.#isOurs(hello)) return 'wrong_network';
+    return this.#mustLeave(node, peer, connection) ? 'full' : undefined;
+  }
+
+  #hello(accepts: boolean): Hello {
+    return { ...this.#deps.own(), type: 'hello', waiting: !accepts };
+  }
+
   #isOurs(hello: Hello): boolean {
-    return Buffer.compare(hello.networkId, this.#own.networkId) === 0;
+    return Buffer.compare(hello.networkId, this.#deps.own().networkId) === 0;
+  }
+
+  /* ---- what follows from what was said ---- */
+
+  /** Both sides of a connection have said hello. @param accepts what this side has told */
+  #exchanged(node: NodeId, peer: Peer, connection: Connection, link: Link, hello: Hello, accepts: boolean): void {
+    peer.hello = hello;
+    // Streams overtake one another: a `waiting` that comes after its end was said is older than that.
+    link.heard = { ...hello, waiting: hello.waiting && link.heard?.waiting !== false };
+    link.told = accepts || link.told === true;
+    if (this.#mustLeave(node, peer, connection)) this.#refuse(node, peer, connection);
+    else if (peer.links.has(connection)) this.#settle(node, peer);
+    if (peer.admitted) this.#events.heard(node, hello);
+  }
+
+  /** Brings a peer to where it belongs after what this side, or it, has said last. */
+  #settle(node: NodeId, peer: Peer): void {
+    const accepts = this.#deps.accepts(node);
+    const links = [...peer.links];
+    const agreed = links.find(([, { told, heard }]) => told === true && heard?.waiting === false);
+    if (agreed !== undefined && accepts && peer.hello !== undefined) {
+      this.#admit(node, peer, peer.hello, agreed[0]);
+      return;
+    }
+    if (peer.admitted) {
+      // What it was admitted on is gone, and what is left says no.
+      this.#hangUpAll(peer);
+      return;
+    }
+    for (const [connection, link] of links) {
+      if (accepts && link.told === false && !link.saying) void this.#say(node, peer, connection, link);
+    }
+    if (links.some(([, { heard, saying }]) => heard === undefined || saying)) return;
+    peer.decided.resolve(false);
+    if (!peer.waits) {
+      peer.waits = true;
+      this.#events.waiting(node);
+    }
   }
 
   #admit(node: NodeId, peer: Peer, hello: Hello, connection: Connection): void {
-    const isNew = peer.hello === undefined;
-    peer.hello = hello;
+    if (peer.admitted || this.#stopping) return;
+    peer.admitted = true;
+    peer.waits = false;
     peer.decided.resolve(true);
-    if (isNew && peer.connections.size > 0) this.#events.admitted(node, hello, connection);
+    this.#events.admitted(node, hello, connection);
+    peer.entered.resolve(true);
+  }
+
+  /** From here on streams of the peer are held until a hello has passed. */
+  #undecide(peer: Peer): void {
+    const before = peer.decided;
+    peer.decided = Promise.withResolvers<boolean>();
+    // Whoever holds the old one waits for the new one; it changes nothing when the old one is settled.
+    before.resolve(peer.decided.promise);
+  }
+
+  /** Whether there is no room for one more peer that has to wait. */
+  #mustLeave(node: NodeId, peer: Peer, connection: Connection): boolean {
+    // A peer that a person has chosen takes no room.
+    if (peer.waits || peer.admitted || this.#deps.isChosen(node)) return false;
+    const others = [...this.waiting()].filter((other) => !this.#deps.isChosen(other.node));
+    return !hasRoom(connection.remoteAddr.toString(), others);
   }
 
   #refuse(node: NodeId, peer: Peer, connection: Connection): void {
-    if (peer.hello === undefined) {
+    if (!peer.admitted) {
       peer.decided.resolve(false);
       this.#events.refused(node);
     }
     hangUp(connection);
+  }
+
+  #hangUpAll(peer: Peer): void {
+    peer.decided.resolve(false);
+    for (const connection of peer.links.keys()) hangUp(connection);
   }
 
   #channel<Out, In>(node: NodeId, stream: Stream, schema: typeof helloAnswer | typeof helloMessage) {
@@ -236,8 +383,4 @@ export class Admission {
       { clock: this.#deps.clock, onViolation: (error) => this.#deps.onViolation(node, error) },
     );
   }
-}
-
-function newPeer(): Peer {
-  return { connections: new Set(), decided: Promise.withResolvers<boolean>(), hello: undefined, held: 0 };
 }

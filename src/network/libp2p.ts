@@ -3,19 +3,20 @@
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { type GossipSub, type GossipSubComponents, gossipsub } from '@libp2p/gossipsub';
 import { type Identify, identify } from '@libp2p/identify';
-import type { ComponentLogger, Libp2p, Logger as Libp2pLogger } from '@libp2p/interface';
+import type { ComponentLogger, Libp2p, Logger as Libp2pLogger, PeerId } from '@libp2p/interface';
 import { type KadDHT, type KadDHTComponents, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import { noise } from '@libp2p/noise';
 import { type Ping, ping } from '@libp2p/ping';
-import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import { MESH } from '../limits.ts';
+import type { NodeId } from '../protocol/ids.ts';
 import { boundedStore } from './bounded-store.ts';
 import { gated } from './gate.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Admission } from './hello.ts';
 import type { NetworkNames } from './protocols.ts';
+import { addressOrder, type LoadedTransports } from './transports.ts';
 
 export type Host = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub; dht: KadDHT }>;
 
@@ -26,21 +27,34 @@ export interface HostOptions {
   readonly names: NetworkNames;
   /** Multiaddrs to listen on. */
   readonly listen: readonly string[];
+  readonly transports: LoadedTransports;
+  /** Whether the user wants no connection to a node at all. */
+  readonly isBlocked: (node: NodeId) => boolean;
 }
 
 /** Makes a host that is not started yet. */
 export async function createHost(options: HostOptions, admission: Admission): Promise<Host> {
-  const { names } = options;
+  const { names, transports } = options;
+  const order = addressOrder(transports.names);
+  const blocked = (peer: PeerId) => options.isBlocked(peer.toString());
   return createLibp2p({
     start: false,
     privateKey: await generateKeyPairFromSeed('Ed25519', options.seed),
     addresses: { listen: [...options.listen] },
     nodeInfo: { name: 'gogrid', version: options.version, userAgent: `gogrid/${options.version}` },
     logger: silent,
-    transports: [tcp()],
+    transports: transports.factories,
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
+    connectionGater: {
+      denyDialPeer: blocked,
+      denyInboundEncryptedConnection: blocked,
+      denyOutboundEncryptedConnection: blocked,
+      // The default of browsers refuses private addresses; here they are the rule.
+      denyDialMultiaddr: () => false,
+    },
     connectionManager: {
+      addressSorter: (a, b) => order(a.multiaddr.toString(), b.multiaddr.toString()),
       maxConnections: MESH.maxConnections,
       inboundConnectionThreshold: MESH.inboundPerSecond,
       maxIncomingPendingConnections: MESH.maxConnections,
@@ -50,6 +64,9 @@ export async function createHost(options: HostOptions, admission: Admission): Pr
       // Our own loop reconnects (tend.ts): libp2p's gives up after a few tries.
       reconnectRetries: 0,
     },
+    // A ping on a stream of its own, to every peer: at libp2p's 10 s that is most of what an idle mesh sends. Beats and the
+    // silence of jobs tell sooner who is gone; this only clears away connections that nobody uses.
+    connectionMonitor: { pingInterval: MESH.connectionCheckMs },
     services: {
       identify: identify(),
       // One stream a peer is the default, and a ping of ours at the wrong moment keeps that peer out of the DHT, which pings too.

@@ -1,18 +1,21 @@
-/** Where a node listens: addresses and port, and what to do when the port is taken. */
+/** Where a node listens: addresses, transports and port, and what to do when the port is taken. */
 
 import { isIP } from 'node:net';
 import { GoGridError, systemCode } from '../errors.ts';
 import type { Host } from './libp2p.ts';
+import type { Transport } from './ports.ts';
 
 export interface ListenOptions {
   /** IP addresses. */
   readonly listen: readonly string[];
   readonly port: number;
   readonly portIsConfigured: boolean;
+  readonly transports: readonly Transport[];
 }
 
 /**
- * Starts a host on the port, or on a free one when nobody asked for just this port and it is busy.
+ * Starts a host on the port, for every transport, or on free ones when nobody asked for just this port and one of them is
+ * busy: TCP and UDP ports of one number are opened in a firewall together, and half of them would puzzle more than none.
  * @param makeHost makes a host that listens on these multiaddrs; a host that failed to start cannot be started again
  * @throws GoGridError `port_in_use`, `invalid_config`
  */
@@ -33,14 +36,16 @@ export async function startListening(
   }
 
   async function startOn(port: number): Promise<Host> {
-    const host = await makeHost(options.listen.map((address) => listenAddress(address, port)));
+    const { listen, transports } = options;
+    const addresses = listen.flatMap((address) => transports.map((name) => listenAddress(address, port, name)));
+    const host = await makeHost(addresses);
     await host.start();
     return host;
   }
 }
 
 /** @throws GoGridError `invalid_config` when it is no IP address */
-export function listenAddress(address: string, port: number): string {
+export function listenAddress(address: string, port: number, transport: Transport = 'tcp'): string {
   const version = isIP(address);
   if (version === 0) {
     throw new GoGridError({
@@ -49,14 +54,21 @@ export function listenAddress(address: string, port: number): string {
       hint: 'give an address of this machine, or 0.0.0.0 or :: for all of them',
     });
   }
-  return `/ip${version}/${address}/tcp/${port}`;
+  return `/ip${version}/${address}/${transport === 'tcp' ? `tcp/${port}` : `udp/${port}/quic-v1`}`;
 }
+
+/** As Node writes them, and as Rust does for QUIC: with the error numbers of Linux, macOS and Windows. */
+const REASONS = [
+  ['EADDRINUSE', /\bEADDRINUSE\b|os error (98|48|10048)\)/],
+  ['EADDRNOTAVAIL', /\bEADDRNOTAVAIL\b|os error (99|49|10049)\)/],
+  ['EACCES', /\bEACCES\b|os error (13|10013)\)/],
+] as const;
 
 /** libp2p throws one error for all addresses, without a code: the reason stands in its text. */
 function listenError(thrown: unknown, { listen, port }: ListenOptions): GoGridError {
   if (thrown instanceof GoGridError) return thrown;
   const text = thrown instanceof Error ? thrown.message : '';
-  const code = systemCode(thrown) ?? /\b(EADDRINUSE|EADDRNOTAVAIL|EACCES)\b/.exec(text)?.[1];
+  const code = systemCode(thrown) ?? REASONS.find(([, reason]) => reason.test(text))?.[0];
   const where = listen
     .map((address) => (isIP(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`))
     .join(', ');

@@ -3,7 +3,7 @@
 import type { Connection, Listener } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { GoGridError, toGoGridError } from '../errors.ts';
-import type { PeerLink, RequesterChannel, Route } from '../jobs/ports.ts';
+import type { RequesterChannel, Route } from '../jobs/ports.ts';
 import { FRAME, JOB, MESH } from '../limits.ts';
 import type { Hello } from '../protocol/hello.ts';
 import { isNodeId, type NodeId, nodeIdOf } from '../protocol/ids.ts';
@@ -11,44 +11,35 @@ import type { JobRequest } from '../protocol/job.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { ProviderRecords } from './dht.ts';
 import { Dialer } from './dial.ts';
+import { Door } from './door.ts';
 import { Gossip } from './gossip.ts';
 import { Admission } from './hello.ts';
 import { JobStreams } from './jobs.ts';
+import { withoutStrangers } from './known-directory.ts';
+import { LanDiscovery } from './lan.ts';
 import { Latencies } from './latency.ts';
 import { Learning } from './learn.ts';
 import { createHost, type Host } from './libp2p.ts';
 import { startListening } from './listen.ts';
-import type { Listening, NetworkDeps, NetworkEvent, NetworkOptions, PeerView } from './ports.ts';
+import type {
+  AcceptedPeer,
+  Directory,
+  Listening,
+  Network,
+  NetworkDeps,
+  NetworkEvent,
+  NetworkOptions,
+  PeerView,
+  WaitingPeer,
+} from './ports.ts';
 import { JOB_PROTOCOL, networkNames, STATE_PROTOCOL } from './protocols.ts';
 import { BadCounts } from './rates.ts';
 import { StateExchange } from './state.ts';
 import { hangUp } from './streams.ts';
 import { Tend } from './tend.ts';
+import { addressOrder, type LoadedTransports, loadTransports, transportOf } from './transports.ts';
 
-export interface Network extends PeerLink {
-  /**
-   * Listens, and begins to look for the mesh.
-   * @throws GoGridError `port_in_use`, `invalid_config`
-   */
-  start(): Promise<Listening>;
-  /** Hands out what was published, closes every connection, stops listening. */
-  stop(): Promise<void>;
-  /** Where this node listens: multiaddrs with `/p2p`; empty before `start`. */
-  addresses(): readonly string[];
-  /** Sends this node's signed profile, or beat, to the mesh; does nothing before `start`. */
-  publishProfile(bytes: Uint8Array): void;
-  publishBeat(bytes: Uint8Array): void;
-  /** Tells the DHT which models this node serves now, by canonical name. */
-  provide(models: readonly string[]): void;
-  /** Whether a node of the directory may be asked: not refused by admission, and not found unreachable just now. */
-  mayUse(node: NodeId): boolean;
-  /** What the network knows of a node, connected or not. */
-  view(node: NodeId): PeerView;
-  /** The admitted peers. */
-  peers(): PeerView[];
-  /** How many they are. */
-  admitted(): number;
-}
+export type { Network } from './ports.ts';
 
 export function createNetwork(options: NetworkOptions, deps: NetworkDeps): Network {
   return new MeshNetwork(options, deps);
@@ -63,6 +54,7 @@ interface HostParts {
   readonly learning: Learning;
   readonly records: ProviderRecords;
   readonly tend: Tend;
+  readonly lan: LanDiscovery | undefined;
 }
 
 class MeshNetwork implements Network {
@@ -70,7 +62,10 @@ class MeshNetwork implements Network {
   readonly #options: NetworkOptions;
   readonly #deps: NetworkDeps;
   readonly #bad: BadCounts;
+  readonly #door: Door;
   readonly #admission: Admission;
+  /** Without those whom this side does not accept. */
+  readonly #directory: Directory;
   readonly #gossip: Gossip;
   readonly #state: StateExchange;
   readonly #jobs: JobStreams;
@@ -81,44 +76,64 @@ class MeshNetwork implements Network {
     this.#options = options;
     this.#deps = deps;
     this.self = nodeIdOf(signerFromSeed(options.seed).publicKey);
-    const { clock, log, directory, own, onJob } = deps;
+    const { self } = this;
+    const { networkId } = options;
+    const { clock, log, own, onJob } = deps;
     const onViolation = (node: NodeId, error: GoGridError) => this.#punish(node, error);
     this.#bad = new BadCounts({ max: MESH.maxBadPerMinute, maxKeys: MESH.maxRates }, clock);
+    this.#door = new Door(
+      { self, networkId, rule: options.accept },
+      { store: deps.acceptedPeers, isConnected: (node) => this.#connections(node).length > 0, clock, log },
+    );
+    const { acceptance } = this.#door;
     this.#admission = new Admission(
       {
-        networkId: options.networkId,
-        name: options.name,
-        version: options.version,
-        features: [...options.features],
-      } as Omit<Hello, 'type'>,
-      // Admission `all`: whoever is of this mesh. `confirm` and `members` will ask their lists here.
-      { clock, log, onViolation, mayEnter: () => true },
+        clock,
+        log,
+        onViolation,
+        own: () => this.#hello(),
+        accepts: (node) => acceptance.accepts(node),
+        isChosen: (node) => acceptance.isChosen(node),
+      },
       {
         admitted: (node, hello, connection) => this.#onAdmitted(node, hello, connection),
         left: (node) => this.#onLeft(node),
+        waiting: (node) => this.#onWaiting(node),
         refused: (node) => this.#parts?.tend.onRefused(node),
+        heard: (node, hello) => this.#onHeard(node, hello),
       },
     );
-    this.#gossip = new Gossip(networkNames(options.networkId), {
+    const directory = withoutStrangers(
+      deps.directory,
+      (node) => acceptance.accepts(node) && this.#admission.waitsFor(node) === undefined,
+    );
+    this.#directory = directory;
+    this.#gossip = new Gossip(networkNames(networkId), {
       directory,
       clock,
       log,
       onViolation,
       onMissingProfile: (author, number, from) => this.#parts?.learning.onMissingProfile(author, number, from),
     });
-    this.#state = new StateExchange({ directory, own, clock, onViolation });
+    this.#state = new StateExchange({ directory, own, descriptor: deps.descriptor, clock, onViolation });
     this.#jobs = new JobStreams({ onJob, clock, log, onViolation });
   }
 
   /* ---- life ---- */
 
   async start(): Promise<Listening> {
-    const { host, tookFreePort } = await startListening(this.#options, (listen) => this.#makeHost(listen));
+    await this.#door.acceptance.load();
+    const transports = await loadTransports(this.#options.transports, this.#deps.log);
+    const { host, tookFreePort } = await startListening({ ...this.#options, transports: transports.names }, (listen) =>
+      this.#makeHost(listen, transports),
+    );
     this.#gossip.start(host.services.pubsub);
-    this.#running.latencies.start();
-    await this.#running.tend.start();
+    const { latencies, tend, lan } = this.#running;
+    latencies.start();
+    await tend.start();
+    await lan?.start();
     const addresses = this.addresses();
-    const port = Number(/\/tcp\/(\d+)/.exec(addresses[0] ?? '')?.[1] ?? this.#options.port);
+    const port = Number(/\/(?:tcp|udp)\/(\d+)/.exec(addresses[0] ?? '')?.[1] ?? this.#options.port);
     return { addresses, port, tookFreePort };
   }
 
@@ -126,6 +141,8 @@ class MeshNetwork implements Network {
     const parts = this.#parts;
     if (parts === undefined) return;
     this.#admission.close();
+    this.#door.stop();
+    await parts.lan?.stop();
     parts.tend.stop();
     parts.latencies.stop();
     parts.records.stop();
@@ -136,9 +153,11 @@ class MeshNetwork implements Network {
   }
 
   /** A host with everything that has to stand before the first connection comes. */
-  async #makeHost(listen: readonly string[]): Promise<Host> {
+  async #makeHost(listen: readonly string[], transports: LoadedTransports): Promise<Host> {
     const { seed, version, networkId } = this.#options;
-    const host = await createHost({ seed, version, listen, names: networkNames(networkId) }, this.#admission);
+    const isBlocked = (node: NodeId) => this.#door.acceptance.isBlocked(node);
+    const names = networkNames(networkId);
+    const host = await createHost({ seed, version, listen, names, transports, isBlocked }, this.#admission);
     this.#parts = this.#buildParts(host);
     this.#gossip.attach(host.services.pubsub);
     await this.#admission.attach(host);
@@ -155,14 +174,21 @@ class MeshNetwork implements Network {
   }
 
   #buildParts(host: Host): HostParts {
-    const { clock, log, directory, knownPeers, random } = this.#deps;
-    const { bootstrap, reconnectDelayMs } = this.#options;
+    const { clock, log, knownPeers, random } = this.#deps;
+    const { bootstrap, reconnectDelayMs, networkId, mdns } = this.#options;
     const { self } = this;
+    const directory = this.#directory;
     const { dht, ping } = host.services;
     const listeners: Listener[] = [];
     host.addEventListener('transport:listening', ({ detail }) => listeners.push(detail));
     const dialer = new Dialer({ host, admission: this.#admission, directory, clock });
     const connectionTo = (node: NodeId) => dialer.connectionTo(node);
+    const wants = (node: NodeId) => !this.#door.acceptance.isBlocked(node);
+    const tend = new Tend(
+      { self, bootstrap, reconnectDelayMs },
+      { dialer, directory, knownPeers, wants, clock, random, log },
+    );
+    const onFound = (node: NodeId, addresses: readonly string[]) => tend.onFound(node, addresses);
     return {
       host,
       listeners,
@@ -170,7 +196,8 @@ class MeshNetwork implements Network {
       latencies: new Latencies({ clock, ping: (peer, signal) => ping.ping(peer, { signal }) }),
       learning: new Learning({ state: this.#state, gossip: this.#gossip, directory, clock, log, connectionTo }),
       records: new ProviderRecords({ dht, self, dialer, state: this.#state, directory, clock, log }),
-      tend: new Tend({ self, bootstrap, reconnectDelayMs }, { dialer, directory, knownPeers, clock, random, log }),
+      tend,
+      lan: mdns ? new LanDiscovery(networkId, { addresses: () => this.addresses(), onFound, clock, log }) : undefined,
     };
   }
 
@@ -181,6 +208,30 @@ class MeshNetwork implements Network {
 
   /* ---- peers come and go ---- */
 
+  #hello(): Omit<Hello, 'type' | 'waiting'> {
+    const { networkId, name, version, features } = this.#options;
+    const { revision, descriptorHash } = this.#deps.descriptor.said();
+    // Decoding gives bytes that own their memory, and the type says so.
+    return {
+      networkId: Uint8Array.from(networkId),
+      name,
+      version,
+      features: [...features],
+      revision,
+      ...(descriptorHash === undefined ? {} : { descriptorHash: Uint8Array.from(descriptorHash) }),
+    };
+  }
+
+  #onWaiting(node: NodeId): void {
+    this.#door.onPeer(node);
+    this.#deps.log.debug({ node }, 'a peer waits to be accepted');
+    this.#emit({ type: 'peer-waiting', node });
+  }
+
+  #onHeard(node: NodeId, hello: Hello): void {
+    if (this.#deps.descriptor.isNewer(hello)) this.#emit({ type: 'newer-descriptor', node });
+  }
+
   #onAdmitted(node: NodeId, { name, version }: Hello, connection: Connection): void {
     const parts = this.#running;
     this.#admitted++;
@@ -189,6 +240,7 @@ class MeshNetwork implements Network {
     parts.learning.onAdmitted(connection);
     parts.records.onAdmitted();
     parts.latencies.onAdmitted(node, connection);
+    this.#door.onPeer(node);
     this.#deps.log.debug({ node, direction: connection.direction }, 'a peer is admitted');
     this.#emit({ type: 'peer-admitted', node, name, version });
   }
@@ -228,8 +280,11 @@ class MeshNetwork implements Network {
   /* ---- what the node asks ---- */
 
   addresses(): readonly string[] {
-    const addresses = this.#parts?.listeners.flatMap((listener) => listener.getAddrs()) ?? [];
-    return addresses.slice(0, MESH.maxAddressesPerProfile).map((address) => `${address}/p2p/${this.self}`);
+    const own = this.#parts?.listeners.flatMap((listener) => listener.getAddrs().map(String)) ?? [];
+    return own
+      .toSorted(addressOrder(this.#options.transports))
+      .slice(0, MESH.maxAddressesPerProfile)
+      .map((address) => `${address}/p2p/${this.self}`);
   }
 
   publishProfile(bytes: Uint8Array): void {
@@ -245,21 +300,26 @@ class MeshNetwork implements Network {
   }
 
   mayUse(node: NodeId): boolean {
-    return this.#admission.isAdmitted(node) || this.#parts?.dialer.failedLately(node) === false;
+    if (this.#admission.isAdmitted(node)) return true;
+    const mayEnter = this.#door.acceptance.accepts(node) && !this.#admission.isOutside(node);
+    return mayEnter && this.#parts?.dialer.failedLately(node) === false;
   }
 
   view(node: NodeId): PeerView {
     const hello = this.#admission.helloOf(node);
-    const connected = this.#connections(node).length > 0;
+    const connection = this.#parts?.dialer.connectionTo(node) ?? this.#connections(node).at(-1);
     return {
       node,
       name: hello?.name ?? '',
       version: hello?.version ?? '',
-      // A node of the directory that has no connection passes the rule `all` as soon as it has one.
-      admitted: hello !== undefined || !connected,
-      connected,
+      // A node of the directory that has no connection is admitted as soon as it has one.
+      admitted: this.#admission.isAdmitted(node) || (connection === undefined && this.#door.acceptance.accepts(node)),
+      connected: connection !== undefined,
       route: this.route(node),
+      transport: connection === undefined ? undefined : transportOf(connection.remoteAddr.toString()),
       latencyMs: this.latencyMs(node),
+      words: this.#door.words(node),
+      waitsFor: this.#admission.waitsFor(node),
     };
   }
 
@@ -269,6 +329,56 @@ class MeshNetwork implements Network {
 
   admitted(): number {
     return this.#admitted;
+  }
+
+  waiting(): WaitingPeer[] {
+    return [...this.#admission.waiting()].map((waiting) => ({ ...this.view(waiting.node), ...waiting }));
+  }
+
+  /* ---- what this node's user decides ---- */
+
+  blocked(): AcceptedPeer[] {
+    return this.#door.blocked();
+  }
+
+  words(node: NodeId): Promise<string | undefined> {
+    return this.#door.wordsNow(node);
+  }
+
+  async accept(node: NodeId): Promise<void> {
+    const saved = this.#door.acceptance.accept({ node, name: this.#nameOf(node) });
+    this.#admission.reconsider(node);
+    this.#parts?.tend.retry(node);
+    await saved;
+  }
+
+  async block(node: NodeId): Promise<void> {
+    const saved = this.#door.acceptance.block({ node, name: this.#nameOf(node) });
+    this.#admission.dismiss(node);
+    this.#directory.forget(node);
+    await saved;
+  }
+
+  async unblock(node: NodeId): Promise<void> {
+    await this.#door.acceptance.unblock(node);
+    this.#parts?.tend.retry(node);
+  }
+
+  #nameOf(node: NodeId): string {
+    const known = this.#door.blocked().find((peer) => peer.node === node);
+    return this.#admission.helloOf(node)?.name ?? known?.name ?? '';
+  }
+
+  setBootstrap(addresses: readonly string[]): void {
+    this.#parts?.tend.setBootstrap(addresses);
+  }
+
+  sayRevision(): void {
+    this.#admission.sayAgain();
+  }
+
+  async askDescriptor(node: NodeId, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    return this.#state.askDescriptor(await this.#running.dialer.reach(node, signal), signal);
   }
 
   /* ---- PeerLink ---- */

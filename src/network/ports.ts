@@ -1,7 +1,7 @@
 /** What the network adapter needs of the node, and what it tells it; `node.ts` supplies the one and uses the other. */
 
 import type { Clock } from '../clock.ts';
-import type { ProviderChannel, Route } from '../jobs/ports.ts';
+import type { PeerLink, ProviderChannel, Route } from '../jobs/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -28,6 +28,8 @@ export interface Directory {
   get(node: NodeId): DirectoryNode | undefined;
   /** Everybody but this node. */
   nodes(): Iterable<DirectoryNode>;
+  /** Drops a node that this one has no more to do with. */
+  forget(node: NodeId): void;
 }
 
 export interface DirectoryNode {
@@ -47,10 +49,44 @@ export interface KnownPeers {
   save(addresses: readonly string[]): void;
 }
 
+/** A peer on which this node's user has decided, with the name it had then. */
+export interface AcceptedPeer {
+  readonly node: NodeId;
+  readonly name: string;
+}
+
+/** What this node's user has decided, kept from one run to the next: at most `MESH.maxAccepted` of each. */
+export interface AcceptedPeers {
+  load(): Promise<{ readonly accepted: readonly AcceptedPeer[]; readonly blocked: readonly AcceptedPeer[] }>;
+  /** Resolves when it is on disk. */
+  save(lists: { readonly accepted: readonly AcceptedPeer[]; readonly blocked: readonly AcceptedPeer[] }): Promise<void>;
+}
+
 /** What happened, for whoever listens. */
 export type NetworkEvent =
   | { readonly type: 'peer-admitted'; readonly node: NodeId; readonly name: string; readonly version: string }
-  | { readonly type: 'peer-left'; readonly node: NodeId };
+  | { readonly type: 'peer-left'; readonly node: NodeId }
+  /** A machine waits to be accepted, here, there, or on both sides. */
+  | { readonly type: 'peer-waiting'; readonly node: NodeId }
+  /** An admitted peer said hello, and its network descriptor supersedes the one that this node has. */
+  | { readonly type: 'newer-descriptor'; readonly node: NodeId };
+
+/** What a hello says of its speaker's network descriptor. */
+export interface SaidDescriptor {
+  /** 0 in the mesh `local`. */
+  readonly revision: number;
+  /** Tells two of one revision apart. */
+  readonly descriptorHash?: Uint8Array | undefined;
+}
+
+/** The network descriptor as this node has it now. */
+export interface OwnDescriptor {
+  said(): SaidDescriptor;
+  /** Whether what a peer says of its own is worth asking for. */
+  isNewer(said: SaidDescriptor): boolean;
+  /** Signed, as peers are given it; undefined in the mesh `local`. */
+  sealed(): Uint8Array | undefined;
+}
 
 export interface NetworkDeps {
   readonly directory: Directory;
@@ -62,6 +98,8 @@ export interface NetworkDeps {
    */
   readonly onJob: (from: NodeId, request: JobRequest, channel: ProviderChannel) => void | Promise<void>;
   readonly knownPeers: KnownPeers;
+  readonly acceptedPeers: AcceptedPeers;
+  readonly descriptor: OwnDescriptor;
   readonly clock: Clock;
   /** 0 ≤ x < 1; spreads retries. */
   readonly random: () => number;
@@ -82,7 +120,13 @@ export interface NetworkOptions {
   readonly features: readonly string[];
   /** IP addresses of this machine to listen on, IPv4 or IPv6. */
   readonly listen: readonly string[];
-  /** TCP port; 0 takes a free one. */
+  /** `confirm`: a peer is let in when this node's user has accepted it. */
+  readonly accept: 'all' | 'confirm';
+  /** Whether to look for nodes in the local network by multicast DNS, and answer those that look. */
+  readonly mdns: boolean;
+  /** In order of preference. */
+  readonly transports: readonly Transport[];
+  /** TCP and UDP port; 0 takes a free one for each. */
   readonly port: number;
   /** Whether somebody asked for just this port. When nobody did and it is busy, a free one is taken. */
   readonly portIsConfigured: boolean;
@@ -91,6 +135,8 @@ export interface NetworkOptions {
   /** Milliseconds before the first try to reach a lost bootstrap node or peer again. */
   readonly reconnectDelayMs: number;
 }
+
+export type Transport = 'tcp' | 'quic';
 
 /** Where a node listens after its start. */
 export interface Listening {
@@ -109,6 +155,72 @@ export interface PeerView {
   readonly admitted: boolean;
   readonly connected: boolean;
   readonly route: Route;
+  /** Undefined without a connection. */
+  readonly transport: Transport | undefined;
+  /** The four words that both sides show; undefined under the rule `all`, and until they are made. */
+  readonly words: string | undefined;
+  /** Who has to accept: this node's user (`here`), the peer's (`there`), or both; undefined when nobody has to. */
+  readonly waitsFor: WaitsFor | undefined;
   /** Median round trip in milliseconds; undefined before the first measurement. */
   readonly latencyMs: number | undefined;
+}
+
+export type WaitsFor = 'here' | 'there' | 'both';
+
+/** A peer of this mesh that is connected and not let in, because somebody has to accept first. */
+export interface WaitingPeer extends PeerView {
+  /** Multiaddr of its connection. */
+  readonly address: string;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+/** The network adapter, as the node drives it. */
+export interface Network extends PeerLink {
+  /**
+   * Listens, and begins to look for the mesh.
+   * @throws GoGridError `port_in_use`, `invalid_config`
+   */
+  start(): Promise<Listening>;
+  /** Hands out what was published, closes every connection, stops listening. */
+  stop(): Promise<void>;
+  /** Where this node listens: multiaddrs with `/p2p`; empty before `start`. */
+  addresses(): readonly string[];
+  /** Sends this node's signed profile, or beat, to the mesh; does nothing before `start`. */
+  publishProfile(bytes: Uint8Array): void;
+  publishBeat(bytes: Uint8Array): void;
+  /** Tells the DHT which models this node serves now, by canonical name. */
+  provide(models: readonly string[]): void;
+  /** Whether a node of the directory may be asked: not refused by admission, and not found unreachable just now. */
+  mayUse(node: NodeId): boolean;
+  /** What the network knows of a node, connected or not. */
+  view(node: NodeId): PeerView;
+  /** The admitted peers. */
+  peers(): PeerView[];
+  /** Peers that are connected, and wait until somebody accepts. */
+  waiting(): WaitingPeer[];
+  /** Nodes that this node's user has blocked. */
+  blocked(): AcceptedPeer[];
+  /**
+   * This node's user accepts a node, connected or not. It is admitted as soon as both sides accept.
+   * @returns when that is on disk
+   */
+  accept(node: NodeId): Promise<void>;
+  /** Hangs up on a node, and refuses it from now on. */
+  block(node: NodeId): Promise<void>;
+  /** A blocked node is a stranger again. */
+  unblock(node: NodeId): Promise<void>;
+  /** The four words, made when they have to be: 0.1 s; undefined when this node accepts everybody. */
+  words(node: NodeId): Promise<string | undefined>;
+  /** Other nodes to join through than those of the options. @param addresses multiaddrs with `/p2p` */
+  setBootstrap(addresses: readonly string[]): void;
+  /** Tells the admitted peers that this node has another revision of the network descriptor. */
+  sayRevision(): void;
+  /**
+   * A peer's network descriptor, signed and not yet checked; undefined when it has none.
+   * @throws GoGridError `peer_unreachable`, `provider_lost`, `protocol_violation`
+   */
+  askDescriptor(node: NodeId, signal: AbortSignal): Promise<Uint8Array | undefined>;
+  /** How many they are. */
+  admitted(): number;
 }

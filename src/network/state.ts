@@ -12,14 +12,18 @@ import { JOB, MESH } from '../limits.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { type StateRequest, stateAnswer, stateRequest } from '../protocol/state.ts';
 import { FrameChannel } from './frame-channel.ts';
-import type { Directory, SignedNode } from './ports.ts';
+import type { Directory, OwnDescriptor, SignedNode } from './ports.ts';
 import { STATE_PROTOCOL } from './protocols.ts';
 import { Rates } from './rates.ts';
 import { openStream, within } from './streams.ts';
 
 type StateAnswer = z.infer<typeof stateAnswer>;
-type StateReply = { readonly type: 'nodes'; readonly nodes: readonly SignedNode[] } | { readonly type: 'end' };
-export type Scope = StateRequest['scope'];
+type StateReply =
+  | { readonly type: 'nodes'; readonly nodes: readonly SignedNode[] }
+  | { readonly type: 'descriptor'; readonly descriptor: Uint8Array }
+  | { readonly type: 'end' };
+/** Whom a question is about. */
+export type Scope = Exclude<StateRequest['scope'], 'descriptor'>;
 
 /** The first check of an author's key costs 2–3 ms: other work gets its turn in between. */
 const NODES_PER_TURN = 2;
@@ -35,6 +39,7 @@ export interface News {
 export interface StateDeps {
   readonly directory: Directory;
   readonly own: () => SignedNode;
+  readonly descriptor: Pick<OwnDescriptor, 'sealed'>;
   readonly clock: Clock;
   readonly onViolation: (node: NodeId, error: GoGridError) => void;
 }
@@ -55,14 +60,35 @@ export class StateExchange {
    */
   async ask(connection: Connection, scope: Scope, signal: AbortSignal): Promise<News> {
     const node = connection.remotePeer.toString();
+    return this.#question(connection, scope, signal, (channel) => this.#takePages(node, channel));
+  }
+
+  /**
+   * Asks a peer for the mesh's descriptor, not yet checked.
+   * @returns undefined when the peer has none to give
+   * @throws GoGridError `peer_unreachable`, `provider_lost`, `protocol_violation`
+   */
+  async askDescriptor(connection: Connection, signal: AbortSignal): Promise<Uint8Array | undefined> {
+    return this.#question(connection, 'descriptor', signal, async (channel) => {
+      const answer = await within(MESH.stateTimeoutMs, channel, this.#deps.clock);
+      return answer?.type === 'descriptor' ? answer.descriptor : undefined;
+    });
+  }
+
+  async #question<T>(
+    connection: Connection,
+    scope: StateRequest['scope'],
+    signal: AbortSignal,
+    take: (channel: FrameChannel<StateRequest, StateAnswer>) => Promise<T>,
+  ): Promise<T> {
     const stream = await openStream(connection, STATE_PROTOCOL, signal);
-    const channel = this.#channel<StateRequest, StateAnswer>(node, stream, stateAnswer);
+    const channel = this.#channel<StateRequest, StateAnswer>(connection.remotePeer.toString(), stream, stateAnswer);
     const onAbort = () => channel.abort(new GoGridError({ code: 'peer_unreachable', message: 'asking took too long' }));
     signal.addEventListener('abort', onAbort, { once: true });
     if (signal.aborted) onAbort();
     try {
       channel.send({ type: 'get', scope });
-      return await this.#takePages(node, channel);
+      return await take(channel);
     } finally {
       signal.removeEventListener('abort', onAbort);
       channel.close();
@@ -118,7 +144,8 @@ export class StateExchange {
     const timer = clock.after(MESH.stateTotalMs, () => channel.abort(late));
     try {
       const request = await within(MESH.stateTimeoutMs, channel, clock);
-      if (request !== undefined) await this.#sendPages(channel, request.scope);
+      if (request?.scope === 'descriptor') this.#sendDescriptor(channel);
+      else if (request !== undefined) await this.#sendPages(channel, request.scope);
       channel.close();
     } catch {
       // The peer is gone or sent rubbish: the channel has dealt with it.
@@ -128,6 +155,12 @@ export class StateExchange {
       if (left > 0) this.#open.set(node, left);
       else this.#open.delete(node);
     }
+  }
+
+  #sendDescriptor(channel: FrameChannel<StateReply, StateRequest>): void {
+    const descriptor = this.#deps.descriptor.sealed();
+    if (descriptor !== undefined) channel.send({ type: 'descriptor', descriptor });
+    channel.send({ type: 'end' });
   }
 
   async #sendPages(channel: FrameChannel<StateReply, StateRequest>, scope: Scope): Promise<void> {
@@ -149,7 +182,8 @@ export class StateExchange {
         sendWindowBytes: JOB.windowBytes,
         receiveWindowBytes: JOB.windowBytes,
         // The asker has one message; the answer ends with `end`.
-        isLast: (message) => (message as { type: string }).type !== 'nodes',
+        isLast: (message) =>
+          (message as { type: string }).type === 'end' || (message as { type: string }).type === 'get',
       },
       { clock: this.#deps.clock, onViolation: (error) => this.#deps.onViolation(node, error) },
     );

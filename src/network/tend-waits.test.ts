@@ -12,7 +12,9 @@ const at = (n: number) => `/ip4/10.0.0.${n}/tcp/8443`;
 const named = (n: number) => `${at(n)}/p2p/${id(n)}`;
 
 /** A node that looks after its connections, in a world where dials take no time and end as they are told. */
-function setUp(options: { bootstrap?: number[]; directory?: number[]; known?: string[]; up?: number[] } = {}) {
+function setUp(
+  options: { bootstrap?: number[]; directory?: number[]; known?: string[]; up?: number[]; unwanted?: number[] } = {},
+) {
   const clock = new VirtualClock();
   const up = new Set((options.up ?? []).map(id));
   const dials: { node: number; atMs: number }[] = [];
@@ -25,6 +27,7 @@ function setUp(options: { bootstrap?: number[]; directory?: number[]; known?: st
     {
       clock,
       random: () => 0.5,
+      wants: (node) => !(options.unwanted ?? []).map(id).includes(node),
       log: silentLogger,
       knownPeers: { load: async () => options.known ?? [], save: (list) => void saved.push(list) },
       directory: {
@@ -116,6 +119,16 @@ describe('known peers', () => {
     expect(last.filter((address) => address === named(1))).toHaveLength(1);
   });
 
+  it('are on disk soon after the first was met, and not once for every other', async () => {
+    const all = Array.from({ length: 20 }, (_, n) => n + 1);
+    const { clock, tend, saved } = setUp({ directory: all, up: all });
+    await tend.start();
+    await clock.advance(MESH.rememberAfterMs + 1);
+    expect(saved).toHaveLength(1);
+    expect(saved[0]).toHaveLength(MESH.urgentPeers);
+    tend.stop();
+  });
+
   it('that name no node, or this one, are not dialed', async () => {
     const { clock, tend, dials } = setUp({ known: ['/ip4/10.0.0.1/tcp/1', 'rubbish', named(0)], bootstrap: [0] });
     await tend.start();
@@ -129,6 +142,38 @@ describe('known peers', () => {
     tend.stop();
     dials.length = 0;
     await clock.advance(600_000);
+    expect(dials).toEqual([]);
+  });
+});
+
+describe('nodes of the local network', () => {
+  it('are dialed as soon as they show themselves, and are no known peers until they were met', async () => {
+    const { clock, tend, dials, saved } = setUp({ up: [2] });
+    await tend.start();
+    await clock.advance(100);
+    for (const n of [1, 2]) tend.onFound(id(n), [at(n)]);
+    await clock.advance(50);
+    expect(dials.map(({ node }) => node).toSorted()).toEqual([1, 2]);
+    tend.stop();
+    expect(saved.at(-1)).toEqual([named(2)]);
+  });
+
+  it('are tried again less and less when they do not answer, however often they show themselves', async () => {
+    const { clock, tend, dials } = setUp();
+    await tend.start();
+    for (let secs = 0; secs < 600; secs += 10) {
+      tend.onFound(id(1), [at(1)]);
+      await clock.advance(10_000);
+    }
+    expect(dials.length).toBeGreaterThan(3);
+    expect(dials.length).toBeLessThan(15);
+  });
+
+  it('that the user does not want are left alone', async () => {
+    const { clock, tend, dials } = setUp({ bootstrap: [1], unwanted: [1, 2] });
+    await tend.start();
+    tend.onFound(id(2), [at(2)]);
+    await clock.advance(60_000);
     expect(dials).toEqual([]);
   });
 });

@@ -24,6 +24,8 @@ export interface TendDeps {
   readonly dialer: Dialer;
   readonly directory: Directory;
   readonly knownPeers: KnownPeers;
+  /** Whether this node's user wants a connection to a node. */
+  readonly wants: (node: NodeId) => boolean;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
@@ -38,16 +40,19 @@ interface Wait {
 export class Tend {
   readonly #options: TendOptions;
   readonly #deps: TendDeps;
-  readonly #bootstrap: ReadonlyMap<NodeId, readonly string[]>;
+  #bootstrap: ReadonlyMap<NodeId, readonly string[]>;
   /** Addresses of nodes that were peers, in this run or an earlier one; the latest last. */
   readonly #known = new Map<NodeId, readonly string[]>();
   /** Peers now, with the address each was dialed at; undefined for those that dialed us. */
   readonly #peers = new Map<NodeId, string | undefined>();
   readonly #reached = new Set<NodeId>();
+  /** Nodes of the local network, found by multicast; the latest last. */
+  readonly #found = new Map<NodeId, readonly string[]>();
   readonly #waits = new Map<NodeId, Wait>();
   readonly #dialing = new Set<NodeId>();
   readonly #stop = new AbortController();
   #next: Timer | undefined;
+  #saving: Timer | undefined;
   #loaded = false;
   #saved = '';
 
@@ -74,7 +79,24 @@ export class Tend {
   stop(): void {
     this.#stop.abort();
     this.#next?.cancel();
+    this.#saving?.cancel();
     this.#remember();
+  }
+
+  /** A node of the local network has shown itself. @param addresses multiaddrs */
+  onFound(node: NodeId, addresses: readonly string[]): void {
+    const isNew = !this.#found.has(node);
+    this.#found.delete(node);
+    this.#found.set(node, addresses);
+    const oldest = this.#found.size > MESH.maxFound ? this.#found.keys().next().value : undefined;
+    if (oldest !== undefined) this.#found.delete(oldest);
+    if (isNew && this.#isDue(node)) this.#schedule(0);
+  }
+
+  /** The mesh's founder has named other nodes to join through. @param addresses multiaddrs with `/p2p` */
+  setBootstrap(addresses: readonly string[]): void {
+    this.#bootstrap = byNode(addresses, this.#options.self);
+    this.#schedule(0);
   }
 
   /** @param dialedAt the address it was reached at, when this node was the dialer */
@@ -82,6 +104,7 @@ export class Tend {
     this.#peers.set(node, dialedAt);
     this.#waits.delete(node);
     if (this.#bootstrap.has(node)) this.#reached.add(node);
+    this.#rememberSoon();
     if (this.#peers.size < MESH.urgentPeers) this.#schedule(MESH.firstRetryMs);
   }
 
@@ -95,6 +118,12 @@ export class Tend {
       clock.after(waitMs * 2, () => this.#probe(node));
     }
     this.#schedule(waitMs);
+  }
+
+  /** This node's user has decided about a node: the reason to leave it alone may be gone. */
+  retry(node: NodeId): void {
+    this.#waits.delete(node);
+    this.#schedule(0);
   }
 
   /** It is of another mesh, or no node at all. */
@@ -139,7 +168,7 @@ export class Tend {
   }
 
   #candidates(): [NodeId, readonly string[]][] {
-    const all = new Map(this.#known);
+    const all = new Map([...this.#known, ...this.#found]);
     for (const { node, profile } of this.#deps.directory.nodes()) all.set(node, profile.addresses);
     const due = [...all].filter(([node, addresses]) => addresses.length > 0 && this.#isDue(node));
     // In random order, so that a mesh does not fasten onto the nodes that everybody met first.
@@ -151,6 +180,7 @@ export class Tend {
 
   #isDue(node: NodeId): boolean {
     if (node === this.#options.self || this.#peers.has(node) || this.#dialing.has(node)) return false;
+    if (!this.#deps.wants(node)) return false;
     return (this.#waits.get(node)?.notBefore ?? 0) <= this.#deps.clock.elapsed();
   }
 
@@ -204,6 +234,15 @@ export class Tend {
     });
   }
   #nextAt = 0;
+
+  /** A node that is killed right after it has joined finds its mesh again. */
+  #rememberSoon(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#saving ??= this.#deps.clock.after(MESH.rememberAfterMs, () => {
+      this.#saving = undefined;
+      this.#remember();
+    });
+  }
 
   #remember(): void {
     // What an earlier run has left must not be overwritten before it is read.

@@ -1,28 +1,41 @@
 /** What programs and people talk to. */
 
 import { hostname } from 'node:os';
+import type { Doorkeeper } from '../api/ports.ts';
 import { createCatalogue, createRuntime } from '../api/runtime.ts';
 import { createApi } from '../api/server.ts';
 import { systemClock as clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
-import { LOCAL_NETWORK } from '../protocol/ids.ts';
+import type { Network } from '../network/network.ts';
+import type { NodeId } from '../protocol/ids.ts';
+import { describeMesh } from '../storage/network-file.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
-import type { Mesh } from './mesh.ts';
+import { buildDoctor } from './doctor.ts';
+import { bootstrapOf, type Mesh } from './mesh.ts';
+import type { NodePulls } from './pulls.ts';
 import type { Stores } from './stores.ts';
 import type { Worker } from './worker.ts';
 
-export function buildApi(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, { network, requester }: Mesh) {
+export function buildApi(
+  config: Config,
+  deps: NodeDeps,
+  stores: Stores,
+  worker: Worker,
+  { network, requester }: Mesh,
+  { pulls }: NodePulls,
+) {
   const { engine, book, directory } = worker;
-  const { self, signer } = stores;
+  const { self, signer, descriptor } = stores;
+  const describe = () => describeMesh(deps.home, descriptor.current, signer.publicKey);
   const runtime = createRuntime(
     {
       self,
-      name: nodeName(config),
+      name: nodeName(config, deps.home),
       version: deps.version,
       publicKey: Buffer.from(signer.publicKey).toString('hex'),
-      network: LOCAL_NETWORK.name,
+      network: descriptor.current.core.name,
       networkId: Buffer.from(stores.networkId).toString('hex'),
-      expectsPeers: () => config.network.bootstrap.length > 0,
+      expectsPeers: () => bootstrapOf(config, stores).length > 0,
     },
     {
       ...worker,
@@ -30,10 +43,29 @@ export function buildApi(config: Config, deps: NodeDeps, stores: Stores, worker:
       addresses: () => network.addresses(),
       link: (node) => network.view(node),
       admittedPeers: () => network.admitted(),
+      waiting: () => network.waiting(),
+      blocked: () => network.blocked(),
+      drainEndsAt: () => worker.drainEndsAt,
     },
   );
+  const catalogue = createCatalogue(self, { engine, directory });
+  const doctor = buildDoctor({
+    config,
+    deps,
+    worker,
+    network,
+    pulls,
+    bootstrap: () => bootstrapOf(config, stores),
+    meshModels: () => catalogue.models().length,
+    api: () => api.url(),
+    waiting: () =>
+      network
+        .waiting()
+        .filter(({ waitsFor }) => waitsFor !== 'there')
+        .map(({ name }) => name),
+  });
   const { host, port, require_key: requireKey } = config.api;
-  return createApi(
+  const api = createApi(
     {
       host,
       port,
@@ -46,12 +78,45 @@ export function buildApi(config: Config, deps: NodeDeps, stores: Stores, worker:
     },
     {
       runJob: (spec, signal) => requester.run(spec, signal),
-      catalogue: createCatalogue(self, { engine, directory }),
+      catalogue,
       runtime,
+      doorkeeper: buildDoorkeeper(network),
       jobs: book,
+      pulls,
+      descriptor: {
+        show: describe,
+        async reissue(changes) {
+          await descriptor.reissue(changes);
+          return describe();
+        },
+      },
       logs: deps.logs,
+      stopNode: () => {
+        worker.stopAsked();
+        return { pid: process.pid, graceSecs: config.node.shutdown_grace_secs };
+      },
+      doctor,
       clock,
       log: deps.logger.child({ part: 'api' }),
     },
   );
+  return api;
+}
+
+/** What the API's user decides about peers, carried out by the network. */
+function buildDoorkeeper(network: Network): Doorkeeper {
+  const outcome = async (node: NodeId) => {
+    const { name, admitted, connected, waitsFor } = network.view(node);
+    const words = await network.words(node);
+    return { peerId: node, name, admitted: admitted && connected, words: words ?? null, waitsFor: waitsFor ?? null };
+  };
+  const then = (decide: (node: NodeId) => Promise<void>) => async (node: NodeId) => {
+    await decide(node);
+    return outcome(node);
+  };
+  return {
+    accept: then((node) => network.accept(node)),
+    block: then((node) => network.block(node)),
+    unblock: then((node) => network.unblock(node)),
+  };
 }

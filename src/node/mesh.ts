@@ -9,6 +9,8 @@ import { createCandidates } from '../jobs/candidates.ts';
 import { Requester } from '../jobs/requester.ts';
 import { readHardware } from '../machine/hardware.ts';
 import { createNetwork } from '../network/network.ts';
+import { DescriptorSpread } from '../network/spread.ts';
+import { isLocal } from '../protocol/descriptor.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
 import type { Stores } from './stores.ts';
 import type { Worker } from './worker.ts';
@@ -17,7 +19,7 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
   const { logger, version } = deps;
   const { engine, provider, directory, book } = worker;
   const { self, signer } = stores;
-  const name = nodeName(config);
+  const name = nodeName(config, deps.home);
   const network = createNetwork(
     {
       seed: stores.seed,
@@ -25,10 +27,13 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       name,
       version,
       features: [],
+      accept: acceptRule(config, stores),
+      mdns: config.network.mdns,
+      transports: config.network.transports,
       listen: [config.network.listen],
-      port: config.network.port,
+      port: (deps.portIsConfigured ? undefined : stores.port.remembered) ?? config.network.port,
       portIsConfigured: deps.portIsConfigured,
-      bootstrap: config.network.bootstrap,
+      bootstrap: bootstrapOf(config, stores),
       reconnectDelayMs: config.network.reconnect_delay_secs * 1000,
     },
     {
@@ -36,12 +41,23 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       own: () => announcer.own(),
       onJob: (from, request, channel) => provider.handleJob(from, request, channel),
       knownPeers: stores.knownPeers,
+      acceptedPeers: stores.acceptedPeers,
+      descriptor: stores.descriptor,
       clock,
       random: Math.random,
       log: logger.child({ part: 'network' }),
-      emit: () => {},
+      emit: (event) => {
+        if (event.type === 'newer-descriptor') spread.heard(event.node);
+      },
     },
   );
+  const spread = new DescriptorSpread({
+    descriptor: stores.descriptor,
+    network,
+    clock,
+    log: logger.child({ part: 'network' }),
+  });
+  stores.descriptor.onChange(() => network.setBootstrap(bootstrapOf(config, stores)));
   const announcer = new Announcer(
     { networkId: stores.networkId, beatEveryMs: config.worker.heartbeat_interval_secs * 1000 },
     {
@@ -82,8 +98,26 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
     randomBytes,
     log: logger.child({ part: 'requester' }),
   });
-  return { network, announcer, requester };
+  return { network, spread, announcer, requester };
 }
+
+/** Whom to join through: those of the setting, and those of the mesh's descriptor as it is now; never this node itself. */
+export function bootstrapOf(config: Config, { descriptor, self }: Pick<Stores, 'descriptor' | 'self'>): string[] {
+  const all = [...config.network.bootstrap, ...descriptor.current.terms.bootstrap];
+  return [...new Set(all)].filter((address) => !address.endsWith(`/p2p/${self}`));
+}
+
+/**
+ * Whom this node lets in: what the mesh says, which its user may narrow and not widen. In `local` nobody unasked, unless its
+ * user has said so: whoever is in the same café is in it too.
+ */
+export function acceptRule(config: Config, { descriptor }: Pick<Stores, 'descriptor'>): 'all' | 'confirm' {
+  const { accept } = config.network;
+  const { current } = descriptor;
+  if (current.terms.admission !== 'all' || accept === 'confirm') return 'confirm';
+  return accept === 'all' || !isLocal(current) ? 'all' : 'confirm';
+}
+
 export type Mesh = ReturnType<typeof buildMesh>;
 
 /** Whenever the engine's models change, the mesh hears of it. */

@@ -1,34 +1,49 @@
 /** What lies in the home folder, opened. */
 
 import { systemClock as clock } from '../clock.ts';
-import { LOCAL_NETWORK, networkIdOf, nodeIdOf } from '../protocol/ids.ts';
+import { LiveDescriptor } from '../network/descriptor.ts';
+import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
+import { LevelAcceptedPeers } from '../storage/accepted-peers.ts';
 import { openDatabase } from '../storage/database.ts';
 import { LevelJobHistory } from '../storage/job-history.ts';
 import { loadApiKey, loadIdentity } from '../storage/key-file.ts';
 import { LevelKnownPeers } from '../storage/known-peers.ts';
+import { openMesh, saveDescriptor } from '../storage/network-file.ts';
+import { LevelNetworkPort } from '../storage/network-port.ts';
 import type { NodeDeps } from './deps.ts';
 
-/** @throws GoGridError `home_in_use`, `home_unusable`, `damaged` */
-export async function openStores({ home, logger }: NodeDeps) {
+/** @throws GoGridError `home_in_use`, `home_unusable`, `damaged`, `invalid_descriptor`, `invalid_config`, `not_built` */
+export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
   const log = logger.child({ part: 'storage' });
   const database = await openDatabase(home.dataFolder);
   try {
+    const mesh = await openMesh(home, descriptorFile);
+    const { networkId } = mesh.descriptor;
     const history = await LevelJobHistory.open(database, log, clock.now());
     const identity = await loadIdentity(home);
     const apiKey = await loadApiKey(home);
     const signer = signerFromSeed(identity.value);
+    const descriptor = new LiveDescriptor(mesh.descriptor, {
+      signer,
+      save: (next) => saveDescriptor(home, next),
+      log,
+    });
     return {
       history,
-      knownPeers: new LevelKnownPeers(database, log),
+      descriptor,
+      acceptedPeers: new LevelAcceptedPeers(database, networkId),
+      knownPeers: new LevelKnownPeers(database, networkId, log),
+      port: await LevelNetworkPort.open(database, log),
       seed: identity.value,
       signer,
       self: nodeIdOf(signer.publicKey),
-      networkId: networkIdOf(LOCAL_NETWORK),
+      networkId,
       apiKey: apiKey.value,
-      warnings: [identity.warning, apiKey.warning].filter((warning) => warning !== undefined),
+      warnings: [identity.warning, apiKey.warning, mesh.notice].filter((warning) => warning !== undefined),
       async close() {
         await history.flushed();
+        await descriptor.saved();
         await database.close();
       },
     };

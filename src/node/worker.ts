@@ -1,16 +1,19 @@
 /** What runs models on this machine, and what is known of who else does. */
 
+import path from 'node:path';
 import { Directory } from '../capabilities/directory.ts';
 import type { StatusFacts } from '../capabilities/status.ts';
 import { systemClock as clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import { createAutoEngine } from '../inference/auto.ts';
+import { createEmbeddedEngine } from '../inference/embedded/engine.ts';
+import type { LivingEngine } from '../inference/engines.ts';
 import { createNoEngine } from '../inference/none.ts';
 import { createOllamaEngine } from '../inference/ollama/engine.ts';
 import { JobBook } from '../jobs/book.ts';
-import type { Engine } from '../jobs/ports.ts';
 import { Provider } from '../jobs/provider.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import type { NodeDeps } from './deps.ts';
+import { modelFolders, starterFile } from './pulls.ts';
 import type { Stores } from './stores.ts';
 
 export interface Worker {
@@ -19,14 +22,21 @@ export interface Worker {
   readonly directory: Directory;
   readonly provider: Provider;
   phase: StatusFacts['phase'];
+  /** `Clock.elapsed()` by which a drain ends what still runs. */
+  drainEndsAt: number | undefined;
   facts(): StatusFacts;
+  /** Somebody asks through the API that the node stops. */
+  stopAsked: () => void;
   /** Told by the provider; the announcer listens as soon as it is there. */
   onLoadChanged: () => void;
+  /** Told by the engine when this machine has no model that speaks; the pulls listen as soon as they are there. */
+  onStarterWanted: () => void;
 }
 
-export function buildWorker(config: Config, { logger }: NodeDeps, stores: Stores): Worker {
+export function buildWorker(config: Config, deps: NodeDeps, stores: Stores): Worker {
+  const { logger } = deps;
   const { history, self } = stores;
-  const engine = createEngine(config, logger);
+  const engine = createEngine(config, deps, () => worker.onStarterWanted());
   const book = new JobBook({ clock, history, emit: () => {} });
   const directory = new Directory({ self, networkId: stores.networkId }, { clock, emit: () => {} });
   const { max_concurrent_jobs: slots, max_queued_jobs: room, max_job_secs: maxJobSecs } = config.worker;
@@ -40,20 +50,30 @@ export function buildWorker(config: Config, { logger }: NodeDeps, stores: Stores
     directory,
     provider,
     phase: 'starting',
+    drainEndsAt: undefined,
     facts: () => ({
       phase: worker.phase,
       engineFailed: config.engine.kind === 'ollama' && engine.status().state === 'unreachable',
       running: provider.load.running,
     }),
+    stopAsked: () => {},
     onLoadChanged: () => {},
+    onStarterWanted: () => {},
   };
   return worker;
 }
 
-/** An engine with a life: it is looked after between `start` and `stop`. */
-type LivingEngine = Engine & { start(): Promise<void>; stop(): void };
-
-function createEngine(config: Config, logger: Logger): LivingEngine {
-  if (config.engine.kind === 'none') return { ...createNoEngine(), start: async () => {}, stop: () => {} };
-  return createOllamaEngine({ url: config.engine.ollama_url }, { logger, clock });
+function createEngine(config: Config, deps: NodeDeps, starterWanted: () => void): LivingEngine {
+  const { kind, ollama_url: url } = config.engine;
+  const { logger } = deps;
+  if (kind === 'none') {
+    return { ...createNoEngine(), start: async () => {}, stop: () => {}, refresh: async () => {} };
+  }
+  const ollama = kind === 'embedded' ? undefined : createOllamaEngine({ url }, { logger, clock });
+  if (kind === 'ollama' && ollama !== undefined) return ollama;
+  const { models } = modelFolders(config, deps);
+  const files = { folders: [models], starter: starterFile(deps), digestFile: path.join(models, 'digests.json') };
+  const engine = createAutoEngine({ ollama, embedded: createEmbeddedEngine(files, { logger, clock }), clock });
+  engine.onStarterWanted(starterWanted);
+  return engine;
 }

@@ -10,14 +10,14 @@ import { decode, decodeCanonical, encode } from './cbor.ts';
 import { type Signer, verifySignature } from './signature.ts';
 
 /** What may be signed; each name is a domain of its own. */
-export type Signed = 'profile' | 'beat';
+export type Signed = 'profile' | 'beat' | 'descriptor';
 
 const wireEnvelope = z.tuple([z.instanceof(Uint8Array), z.instanceof(Uint8Array)]);
 
 /** `fields` is the array after the networkId and the author. */
 export function seal(what: Signed, network: Uint8Array, signer: Signer, fields: readonly unknown[]): Uint8Array {
   const payload = encode([network, signer.publicKey, ...fields]);
-  return encode([payload, signer.sign(tagged(what, payload))]);
+  return encode([payload, signer.sign(signedBytes(what, payload))]);
 }
 
 export interface Opened {
@@ -43,7 +43,7 @@ export function open(what: Signed, network: Uint8Array, bytes: Uint8Array): Open
   if (Buffer.compare(ofNetwork, network) !== 0) {
     throw new GoGridError({ code: 'wrong_network', message: `a ${what} of another mesh` });
   }
-  if (!verifySignature(author, tagged(what, payload), signature)) {
+  if (!verifySignature(author, signedBytes(what, payload), signature)) {
     throw new GoGridError({
       code: 'protocol_violation',
       message: `the signature of a ${what} does not stand`,
@@ -53,7 +53,8 @@ export function open(what: Signed, network: Uint8Array, bytes: Uint8Array): Open
   return { author, fields };
 }
 
-function tagged(what: Signed, payload: Uint8Array): Uint8Array {
+/** The bytes that a signature of this kind is over. */
+export function signedBytes(what: Signed, payload: Uint8Array): Uint8Array {
   return Buffer.concat([Buffer.from(`gogrid/${what}/1\0`, 'utf8'), payload]);
 }
 

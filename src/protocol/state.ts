@@ -4,12 +4,15 @@
  */
 
 import { z } from 'zod';
-import { MESH } from '../limits.ts';
+import { DESCRIPTOR, MESH } from '../limits.ts';
 
 export const stateRequest = z.object({
   type: z.literal('get'),
-  /** `self`: only the answering node; `all`: everybody in its directory. */
-  scope: z.enum(['self', 'all']),
+  /**
+   * `self`: only the answering node; `all`: everybody in its directory; `descriptor`: that of the mesh, which is asked of
+   * peers whose hello says that theirs is newer.
+   */
+  scope: z.enum(['self', 'all', 'descriptor']),
 });
 
 const bytes = (max: number) => z.instanceof(Uint8Array).refine((value) => value.length <= max, `at most ${max} bytes`);
@@ -28,9 +31,12 @@ export const statePage = z.object({
     .max(MESH.statePageNodes),
 });
 
+/** The signed descriptor of the mesh (`descriptor.ts`). */
+export const stateDescriptor = z.object({ type: z.literal('descriptor'), descriptor: bytes(DESCRIPTOR.maxBytes) });
+
 export const stateEnd = z.object({ type: z.literal('end') });
 
-export const stateAnswer = z.discriminatedUnion('type', [statePage, stateEnd]);
+export const stateAnswer = z.discriminatedUnion('type', [statePage, stateDescriptor, stateEnd]);
 
 export type StateRequest = z.infer<typeof stateRequest>;
 export type StatePage = z.infer<typeof statePage>;

@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { HOME } from '../limits.ts';
 import {
   type HomeHints,
-  isAlive,
   locateHome,
   prepareHome,
   readMark,
@@ -56,6 +55,17 @@ describe('the place of the home', () => {
     expect(mac.configFile).toBe('/Users/me/Library/Application Support/gogrid/config.toml');
     const windows = locateHome(hints({ platform: 'win32', env: { LOCALAPPDATA: '/local' } }));
     expect(windows.folder).toBe('/local/gogrid');
+  });
+
+  it("has a cache beside it, which is the user's own, whatever the home", () => {
+    expect(locateHome(hints({ home: '/h' })).cacheFolder).toBe('/home/me/.cache/gogrid');
+    expect(locateHome(hints({ env: { XDG_CACHE_HOME: '/c' } })).cacheFolder).toBe('/c/gogrid');
+    expect(locateHome(hints({ env: { XDG_CACHE_HOME: 'relative' } })).cacheFolder).toBe('/home/me/.cache/gogrid');
+    const mac = locateHome(hints({ platform: 'darwin', userFolder: '/Users/me', env: { XDG_CACHE_HOME: '/c' } }));
+    expect(mac.cacheFolder).toBe('/Users/me/Library/Caches/gogrid');
+    const windows = locateHome(hints({ home: '/h', platform: 'win32', env: { LOCALAPPDATA: '/local' } }));
+    expect(windows.cacheFolder).toBe('/local/gogrid/cache');
+    expect(locateHome(hints({ platform: 'win32' })).cacheFolder).toBe('/home/me/AppData/Local/gogrid/cache');
   });
 
   it('is where relative paths of settings begin', () => {
@@ -141,11 +151,5 @@ describe('gogrid.lock', () => {
     await prepareHome(home);
     await writeFile(home.lockFile, text);
     expect(await readMark(home)).toBeUndefined();
-  });
-
-  it('is known to be of a dead process', () => {
-    expect(isAlive(process.pid)).toBe(true);
-    // Above the highest process id that Linux gives.
-    expect(isAlive(2 ** 22 + 1)).toBe(false);
   });
 });

@@ -24,6 +24,8 @@ export interface HomePaths {
   readonly modelsFolder: string;
   readonly logFile: string;
   readonly lockFile: string;
+  /** The user's own, for what can be fetched again: one for all homes. */
+  readonly cacheFolder: string;
 }
 
 /** What the operating system and the user say about where things go. */
@@ -39,13 +41,17 @@ export interface HomeHints {
 
 /** Finds the home folder: the one given, else where the operating system wants such files. Touches no disk. */
 export function locateHome(hints: HomeHints): HomePaths {
+  return { ...locateFiles(hints), cacheFolder: locateCache(hints) };
+}
+
+function locateFiles(hints: HomeHints): Omit<HomePaths, 'cacheFolder'> {
   if (hints.home !== undefined && hints.home !== '') {
     const given = path.resolve(hints.workingFolder, expandUser(hints.home, hints.userFolder));
     return pathsIn(given, given);
   }
   const { env, userFolder } = hints;
   if (hints.platform === 'win32') {
-    const folder = path.join(env.LOCALAPPDATA || path.join(userFolder, 'AppData', 'Local'), 'gogrid');
+    const folder = path.join(localAppData(env, userFolder), 'gogrid');
     return pathsIn(folder, folder);
   }
   if (hints.platform === 'darwin') {
@@ -55,6 +61,16 @@ export function locateHome(hints: HomeHints): HomePaths {
   const data = xdgFolder(env.XDG_DATA_HOME, path.join(userFolder, '.local', 'share'));
   const config = xdgFolder(env.XDG_CONFIG_HOME, path.join(userFolder, '.config'));
   return pathsIn(path.join(data, 'gogrid'), path.join(config, 'gogrid'));
+}
+
+function locateCache({ env, platform, userFolder }: HomeHints): string {
+  if (platform === 'win32') return path.join(localAppData(env, userFolder), 'gogrid', 'cache');
+  if (platform === 'darwin') return path.join(userFolder, 'Library', 'Caches', 'gogrid');
+  return path.join(xdgFolder(env.XDG_CACHE_HOME, path.join(userFolder, '.cache')), 'gogrid');
+}
+
+function localAppData(env: HomeHints['env'], userFolder: string): string {
+  return env.LOCALAPPDATA || path.join(userFolder, 'AppData', 'Local');
 }
 
 /** The XDG specification wants relative paths ignored. */
@@ -67,7 +83,7 @@ function expandUser(text: string, userFolder: string): string {
   return text.startsWith('~/') ? path.join(userFolder, text.slice(2)) : text;
 }
 
-function pathsIn(folder: string, configFolder: string): HomePaths {
+function pathsIn(folder: string, configFolder: string): Omit<HomePaths, 'cacheFolder'> {
   return {
     folder,
     configFile: path.join(configFolder, 'config.toml'),
@@ -237,15 +253,5 @@ export async function readMark(home: HomePaths): Promise<RunningMark | undefined
     return { pid: pid as number, api, startedAt: startedAt as number };
   } catch {
     return undefined;
-  }
-}
-
-/** Whether a process of this id exists; another user's counts too. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    return systemCode(thrown) === 'EPERM';
   }
 }

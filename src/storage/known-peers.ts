@@ -4,20 +4,21 @@ import { MESH } from '../limits.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Database } from './database.ts';
 
-const KEY = 'peers/known';
-
 export class LevelKnownPeers {
   readonly #database: Database;
+  readonly #key: string;
   readonly #log: Logger;
 
-  constructor(database: Database, log: Logger) {
+  /** @param networkId 32 bytes: a home that changes its mesh does not dial the nodes of the one before */
+  constructor(database: Database, networkId: Uint8Array, log: Logger) {
     this.#database = database;
+    this.#key = `peers/known/${Buffer.from(networkId).toString('hex')}`;
     this.#log = log;
   }
 
   /** Multiaddrs with `/p2p`, the best known first. */
   async load(): Promise<string[]> {
-    const text = await this.#database.get(KEY);
+    const text = await this.#database.get(this.#key);
     const list: unknown = text === undefined ? [] : JSON.parse(text);
     return Array.isArray(list) ? list.filter((item) => typeof item === 'string').slice(0, MESH.maxKnownPeers) : [];
   }
@@ -25,6 +26,8 @@ export class LevelKnownPeers {
   /** Replaces the list; in the background. */
   save(addresses: readonly string[]): void {
     const text = JSON.stringify(addresses.slice(0, MESH.maxKnownPeers));
-    this.#database.put(KEY, text).catch((err) => this.#log.warn({ error: err }, 'known peers could not be written'));
+    this.#database
+      .put(this.#key, text)
+      .catch((err) => this.#log.warn({ error: err }, 'known peers could not be written'));
   }
 }

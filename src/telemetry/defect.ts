@@ -1,5 +1,6 @@
 /** Logging a defect of the program. */
 
+import { systemCode } from '../errors.ts';
 import type { LogFields, Logger } from './logger.ts';
 
 /** Frames of a stack that say where; the rest is the runtime's. */
@@ -11,5 +12,6 @@ export function logDefect(log: Logger, thrown: unknown, fields: LogFields = {}):
   const stack = cause instanceof Error ? (cause.stack ?? '') : '';
   const frames = stack.split('\n').filter((line) => line.startsWith('    at '));
   const name = cause instanceof Error ? cause.name : typeof cause;
-  log.error({ ...fields, name, frames: frames.slice(0, MAX_FRAMES) }, 'a defect');
+  const code = systemCode(thrown);
+  log.error({ ...fields, name, ...(code !== undefined && { code }), frames: frames.slice(0, MAX_FRAMES) }, 'a defect');
 }

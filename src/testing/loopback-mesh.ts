@@ -5,15 +5,27 @@ import { type GossipSub, gossipsub } from '@libp2p/gossipsub';
 import { identify } from '@libp2p/identify';
 import type { Libp2p } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
-import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import { Announcer } from '../capabilities/announcer.ts';
 import { Directory } from '../capabilities/directory.ts';
 import { systemClock as clock } from '../clock.ts';
+import { LiveDescriptor } from '../network/descriptor.ts';
+import { listenAddress } from '../network/listen.ts';
 import { createNetwork, type Network } from '../network/network.ts';
-import type { KnownPeers, Listening, NetworkDeps, NetworkEvent, NetworkOptions } from '../network/ports.ts';
+import type {
+  AcceptedPeers,
+  KnownPeers,
+  Listening,
+  NetworkDeps,
+  NetworkEvent,
+  NetworkOptions,
+  Transport,
+} from '../network/ports.ts';
+import { DescriptorSpread } from '../network/spread.ts';
+import { loadTransports } from '../network/transports.ts';
 import type { NodeStatus } from '../protocol/beat.ts';
+import { LOCAL_DESCRIPTOR, type NetworkDescriptor } from '../protocol/descriptor.ts';
 import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -28,6 +40,9 @@ export interface LoopbackNode {
   readonly announcer: Announcer;
   readonly events: NetworkEvent[];
   readonly seed: Uint8Array;
+  readonly descriptor: LiveDescriptor;
+  /** The descriptors that it has put on its disk. */
+  readonly saved: readonly NetworkDescriptor[];
   /** What it is: change it and call `announcer.profileChanged()`. */
   readonly facts: {
     models: string[];
@@ -43,8 +58,28 @@ export interface LoopbackNode {
 }
 
 export type LoopbackOptions = Partial<
-  Pick<NetworkOptions, 'seed' | 'networkId' | 'bootstrap' | 'port' | 'reconnectDelayMs' | 'listen' | 'portIsConfigured'>
-> & { models?: string[]; deaf?: boolean; onJob?: NetworkDeps['onJob']; knownPeers?: KnownPeers };
+  Pick<
+    NetworkOptions,
+    | 'seed'
+    | 'networkId'
+    | 'bootstrap'
+    | 'port'
+    | 'reconnectDelayMs'
+    | 'listen'
+    | 'portIsConfigured'
+    | 'accept'
+    | 'transports'
+    | 'name'
+  >
+> & {
+  models?: string[];
+  deaf?: boolean;
+  onJob?: NetworkDeps['onJob'];
+  knownPeers?: KnownPeers;
+  acceptedPeers?: AcceptedPeers;
+  /** Its descriptor; without one it is in a mesh of the tests that has none. */
+  mesh?: NetworkDescriptor;
+};
 
 const running = new Set<LoopbackNode>();
 const strangers = new Set<Libp2p>();
@@ -58,8 +93,12 @@ export async function stopLoopbackNodes(): Promise<void> {
 
 /** A node that is not started. */
 export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
-  const { seed = randomBytes(32), networkId = TEST_NETWORK_ID, models = [], deaf = false, ...rest } = options;
+  const { seed = randomBytes(32), models = [], deaf = false, mesh = LOCAL_DESCRIPTOR, ...rest } = options;
+  const networkId = options.networkId ?? (mesh === LOCAL_DESCRIPTOR ? TEST_NETWORK_ID : mesh.networkId);
   const signer = signerFromSeed(seed);
+  const saved: NetworkDescriptor[] = [];
+  const save = async (next: NetworkDescriptor) => void saved.push(next);
+  const descriptor = new LiveDescriptor(mesh, { signer, save, log: silentLogger });
   const facts: LoopbackNode['facts'] = { models, status: 'idle', deaf };
   const events: NetworkEvent[] = [];
   const network = createNetwork(
@@ -72,6 +111,9 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
       portIsConfigured: true,
       bootstrap: [],
       reconnectDelayMs: 200,
+      accept: 'all',
+      mdns: false,
+      transports: ['tcp'],
       ...rest,
       seed,
       networkId,
@@ -83,16 +125,23 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
         signed: () => directory.signed(),
         get: (node) => directory.get(node),
         nodes: () => directory.nodes(),
+        forget: (node) => directory.forget(node),
       },
       own: () => announcer.own(),
       onJob: options.onJob ?? refuse,
       knownPeers: options.knownPeers ?? { load: async () => [], save: () => {} },
+      acceptedPeers: options.acceptedPeers ?? rememberedPeers(),
+      descriptor,
       clock,
       random: Math.random,
       log: silentLogger,
-      emit: (event) => void events.push(event),
+      emit: (event) => {
+        events.push(event);
+        if (event.type === 'newer-descriptor') spread.heard(event.node);
+      },
     },
   );
+  const spread = new DescriptorSpread({ descriptor, network, clock, log: silentLogger });
   const directory = new Directory({ self: network.self, networkId }, { clock, emit: () => {} });
   const announcer = new Announcer(
     { networkId, beatEveryMs: 30_000 },
@@ -117,11 +166,14 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
     events,
     seed,
     facts,
+    descriptor,
+    saved,
     listening: undefined,
     address: () => network.addresses()[0] ?? '',
     async stop() {
       if (!running.delete(node)) return;
       announcer.stop();
+      spread.stop();
       await network.stop();
     },
   };
@@ -146,16 +198,31 @@ export async function startLoopbackMesh(size: number, options: LoopbackOptions =
   return [first, ...rest];
 }
 
+/** What a user has decided, kept in memory: pass the same one to the node that comes after a restart. */
+export function rememberedPeers(): AcceptedPeers {
+  let lists: Awaited<ReturnType<AcceptedPeers['load']>> = { accepted: [], blocked: [] };
+  return {
+    load: async () => lists,
+    save: async (next) => {
+      lists = next;
+    },
+  };
+}
+
 const refuse: NetworkDeps['onJob'] = (_from, _request, channel) => {
   channel.send({ type: 'reject', code: 'overloaded', message: 'nothing runs here' });
   channel.close();
 };
 
 /** A plain libp2p node that knows our transports and gossipsub, and nothing of ours: it never says hello. */
-export async function startStranger(protocols: readonly string[] = []): Promise<Libp2p<{ pubsub: GossipSub }>> {
+export async function startStranger(
+  protocols: readonly string[] = [],
+  transport: Transport = 'tcp',
+): Promise<Libp2p<{ pubsub: GossipSub }>> {
+  const { factories } = await loadTransports([transport], silentLogger);
   const stranger = await createLibp2p({
-    addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-    transports: [tcp()],
+    addresses: { listen: [listenAddress('127.0.0.1', 0, transport)] },
+    transports: factories,
     connectionEncrypters: [noise()],
     streamMuxers: [yamux()],
     services: { identify: identify(), pubsub: gossipsub({ globalSignaturePolicy: 'StrictNoSign' }) },

@@ -4,6 +4,8 @@ import { request } from 'node:http';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../api/server.ts';
 import { systemClock } from '../clock.ts';
 import type { Identity, LogLine, Model, NodeStatusAnswer, Peer, RuntimeHealth } from '../contract/control.ts';
+import type { Network } from '../contract/network.ts';
+import type { PullState } from '../contract/pulls.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
 import type { JobRecord } from '../jobs/record.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -35,11 +37,28 @@ export async function smallApi(options: Partial<ApiOptions> = {}, deps: Partial<
       runJob: says('Hello', ' world'),
       catalogue: catalogueOf([testModel()]),
       runtime: testRuntime,
+      doorkeeper: noDoor,
       jobs: {
         list: async (limit) => ({ jobs: [testJob].slice(0, limit), total: 1 }),
         get: async (id) => (id === testJob.id ? testJob : undefined),
         cancel: async (id) => (id === testJob.id ? { ...testJob, state: 'cancelled' } : undefined),
       },
+      pulls: noPulls,
+      descriptor: {
+        show: () => testNetwork,
+        reissue: async ({ bootstrap = [], admission = 'all' }) => ({
+          ...testNetwork,
+          bootstrap,
+          admission,
+          revision: 2,
+        }),
+      },
+      doctor: async () => ({
+        running: true,
+        healthy: true,
+        findings: [{ check: 'engine', level: 'ok', message: 'ollama 0.24.0 answers' }],
+      }),
+      stopNode: () => ({ pid: 4711, graceSecs: 20 }),
       logs: { tail: async (count) => testLines.slice(-count), follow: () => () => {} },
       clock: systemClock,
       log: silentLogger,
@@ -48,6 +67,56 @@ export async function smallApi(options: Partial<ApiOptions> = {}, deps: Partial<
   );
   const url = await api.start();
   return { api, url, port: Number(new URL(url).port) };
+}
+
+/** The mesh of the node, which is its founder's. */
+export const testNetwork: Network = {
+  name: 'home',
+  networkId: 'ab'.repeat(32),
+  founder: '12D3KooWSelf',
+  isFounder: true,
+  genesisMicrocredits: '0',
+  createdAt: 1_700_000_000_000,
+  revision: 1,
+  bootstrap: [],
+  admission: 'all',
+  witnesses: [],
+  params: {},
+  file: '/h/network.json',
+};
+
+/** Whoever is decided about is admitted when accepted, at once. */
+export const noDoor: ApiDeps['doorkeeper'] = {
+  accept: async (peerId) => ({ peerId, name: 'laptop', admitted: true, words: null, waitsFor: null }),
+  block: async (peerId) => ({ peerId, name: 'laptop', admitted: false, words: null, waitsFor: null }),
+  unblock: async (peerId) => ({ peerId, name: 'laptop', admitted: false, words: null, waitsFor: null }),
+};
+
+/** Nothing is being pulled; every model comes at once, and goes. */
+export const noPulls: ApiDeps['pulls'] = {
+  async *pull(name) {
+    yield pullState({ model: name, state: 'done', status: 'done' });
+  },
+  states: () => [pullState()],
+  remove: async () => {},
+};
+
+export function pullState(more: Partial<PullState> = {}): PullState {
+  return {
+    model: 'tiny',
+    state: 'downloading',
+    status: 'downloading',
+    source: 'Hugging Face',
+    digest: `sha256:${'e'.repeat(64)}`,
+    bytes: 250,
+    totalBytes: 1000,
+    bytesPerSecond: 50,
+    secondsLeft: 15,
+    startedAt: 1,
+    endedAt: null,
+    error: null,
+    ...more,
+  };
 }
 
 export const placed: JobOutput = {
@@ -171,7 +240,7 @@ export function catalogueOf(models: readonly Model[]): ApiDeps['catalogue'] {
 
 const engine = { kind: 'ollama', state: 'ready', version: '0.24.0' } as const;
 const health: RuntimeHealth = { state: 'idle', engine, model: null, uptimeSecs: 1.5, peers: 2, version: '0.1.0' };
-const status: NodeStatusAnswer = {
+export const testStatus: NodeStatusAnswer = {
   state: 'idle',
   peerId: '12D3KooWSelf',
   name: 'testbox',
@@ -200,8 +269,11 @@ export const testPeer: Peer = {
   name: 'other',
   status: 'idle',
   route: 'direct',
+  transport: 'tcp',
   connected: true,
   admitted: true,
+  words: null,
+  waitsFor: null,
   latencyMs: 1.2,
   models: ['tiny:latest'],
   queueDepth: 0,
@@ -212,9 +284,9 @@ export const testPeer: Peer = {
   lastHeardAt: 1,
   hardware: { cores: 2, memoryBytes: 1, gpu: '', vramBytes: 0 },
 };
-const testRuntime: ApiDeps['runtime'] = {
+export const testRuntime: ApiDeps['runtime'] = {
   health: () => health,
-  status: () => status,
+  status: () => testStatus,
   identity: () => identity,
   peers: () => [testPeer],
 };

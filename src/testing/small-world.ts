@@ -1,6 +1,7 @@
 /** A world of memory for commands: what they print, a home without a disk, signals by hand. */
 
-import type { Home, NodeSession, RunningNode, World } from '../cli/world.ts';
+import type { Home, NodeSession, Processes, RunningNode, Typed, World } from '../cli/world.ts';
+import type { MachineFacts } from '../doctor/facts.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 
 export interface SmallWorld {
@@ -10,8 +11,10 @@ export interface SmallWorld {
   readonly stderr: () => string;
   /** The text of the configuration file. */
   readonly config: () => string | undefined;
-  /** Sends a signal: Ctrl-C. */
-  readonly signal: () => void;
+  /** Sends a signal, SIGINT when none is named: Ctrl-C. */
+  readonly signal: (name?: string) => void;
+  /** Types at a prompt: a line, Ctrl-C (`interrupt`) or Ctrl-D (`end`). */
+  readonly type: (typed: string | Typed) => void;
   readonly crash: (thrown: unknown) => void;
   /** Exit codes of ends that did not wait. */
   readonly exits: readonly number[];
@@ -23,18 +26,25 @@ export interface SmallWorldOptions {
   readonly node?: { readonly api: string; readonly key: string; readonly alive?: boolean };
   readonly config?: string;
   readonly stdin?: string;
+  /** What people write to start the program. */
+  readonly program?: string;
   /** A terminal of this many columns. */
   readonly columns?: number;
   readonly home?: Partial<Home>;
   /** The node that `gogrid up` gets. */
   readonly runningNode?: RunningNode;
   readonly session?: Partial<NodeSession>;
+  readonly machine?: MachineFacts;
+  readonly processes?: Partial<Processes>;
+  /** Bytes. */
+  readonly freeMemory?: number;
   readonly edit?: (file: string) => Promise<number>;
 }
 
 export function smallWorld(args: readonly string[], options: SmallWorldOptions = {}): SmallWorld {
   const printed = { stdout: [] as string[], stderr: [] as string[] };
-  const signals = new Set<() => void>();
+  const signals = new Set<(signal: string) => void>();
+  const typing = typist();
   const crashes = new Set<(thrown: unknown) => void>();
   const exits: number[] = [];
   let config = options.config;
@@ -52,6 +62,8 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
     mark: async () =>
       node === undefined ? undefined : { pid: 4711, api: node.api, startedAt: 1, alive: node.alive ?? true },
     apiKey: async () => node?.key,
+    mesh: { create: noMesh, show: noMesh, reissue: noMesh },
+    look: async () => options.machine ?? testMachine,
     tailLog: async () => [],
     openNode: async () => {
       if (options.runningNode === undefined) throw new Error('this world has no node');
@@ -69,6 +81,7 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
   const world: World = {
     args,
     env: options.env ?? {},
+    program: options.program ?? 'gogrid',
     version: '1.2.3',
     stdout: { ...tty, write: (text) => printed.stdout.push(text) },
     stderr: { ...tty, write: (text) => printed.stderr.push(text) },
@@ -76,8 +89,16 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
     now: () => 1_700_000_000_000,
     wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
     home: async (given) => (given === undefined ? home : { ...home, folder: given, flags: ` --home ${given}` }),
+    lines: () => typing.lines,
+    lookAtPort: async (host, port) => ({ at: `${host}:${port}`, state: 'free', by: undefined }),
+    lookAtOllama: async () => undefined,
+    processes: { isAlive: () => false, startedAt: async () => undefined, terminate: () => {}, ...options.processes },
     onSignal: (listener) => remember(signals, listener),
     onCrash: (listener) => remember(crashes, listener),
+    openSandbox: async () => {
+      throw new Error('this world has no processes');
+    },
+    freeMemory: () => options.freeMemory ?? 8e9,
     edit: options.edit ?? (async () => 0),
     exit(code) {
       exits.push(code);
@@ -89,9 +110,44 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
     stdout: () => printed.stdout.join(''),
     stderr: () => printed.stderr.join(''),
     config: () => config,
-    signal: () => callAll(signals),
+    signal: (name = 'SIGINT') => callAll(signals, name),
+    type: typing.type,
     crash: (thrown) => callAll(crashes, thrown),
     exits,
+  };
+}
+
+async function noMesh(): Promise<never> {
+  throw new Error('this world has no mesh of its own');
+}
+
+/** A machine with which all is well. */
+export const testMachine: MachineFacts = {
+  nodeVersion: '24.1.0',
+  memory: { totalBytes: 16e9, freeBytes: 8e9 },
+  home: { path: '/h', problem: undefined, freeBytes: 100e9 },
+  cache: { path: '/c', problem: undefined, freeBytes: 100e9 },
+  logBytes: 1000,
+};
+
+/** Lines that wait for a question, and questions that wait for a line. */
+function typist() {
+  const typed: Typed[] = [];
+  const waiting: ((typed: Typed) => void)[] = [];
+  const give = (next: Typed) => {
+    const asker = waiting.shift();
+    if (asker === undefined) typed.push(next);
+    else asker(next);
+  };
+  return {
+    type: (next: string | Typed) => give(typeof next === 'string' ? { kind: 'line', text: next } : next),
+    lines: {
+      ask: () => {
+        const next = typed.shift();
+        return next === undefined ? new Promise<Typed>((resolve) => waiting.push(resolve)) : Promise.resolve(next);
+      },
+      close: () => waiting.shift()?.({ kind: 'end' }),
+    },
   };
 }
 

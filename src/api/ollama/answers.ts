@@ -51,8 +51,10 @@ export class AnswerLines implements AnswerFormat {
     this.#afterText = isChat ? '},"done":false}\n' : ',"done":false}\n';
   }
 
-  placed(placed: Placed): void {
+  /** This dialect has no line that every client reads over: a hand-over stands in the last one. */
+  placed(placed: Placed): string {
     this.#placed = placed;
+    return '';
   }
 
   chunk({ text = '', thinking = '', toolCalls = [] }: Chunk): string {

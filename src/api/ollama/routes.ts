@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { Model } from '../../contract/control.ts';
 import { GoGridError } from '../../errors.ts';
+import type { JobSpec } from '../../jobs/output.ts';
 import type { EmbedInput, JobInput, LoadInput } from '../../protocol/job.ts';
 import { fieldError, readBody, readJson } from '../body.ts';
 import { findModel } from '../catalogue.ts';
@@ -12,6 +13,7 @@ import { OPEN, type SurfaceDeps } from '../surface.ts';
 import { AnswerLines, wholeAnswer } from './answers.ts';
 import { embedAnswer, oldEmbedAnswer } from './embed.ts';
 import { loadedEntries, showAnswer, tagEntry } from './models.ts';
+import { ollamaPullRoutes } from './pulls.ts';
 import { decodeChat, decodeEmbed, decodeGenerate, decodeOldEmbed, type OllamaRequest } from './requests.ts';
 
 /**
@@ -22,11 +24,13 @@ const OLLAMA_VERSION = '0.24.0';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** Clients name the model in either field. */
-const named = z.object({ model: z.string().nullish(), name: z.string().nullish(), stream: z.boolean().nullish() });
+const named = z.object({ model: z.string().nullish(), name: z.string().nullish() });
 
 export function ollamaRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
   statusRoutes(app, deps);
   modelRoutes(app, deps);
+  ollamaPullRoutes(app, deps);
+  refuseMaking(app, deps);
   writingRoutes(app, deps);
   embeddingRoutes(app, deps);
 }
@@ -64,20 +68,6 @@ function modelRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
     return showAnswer(model, description);
   });
 
-  // Pulling is not built: what the mesh has counts as pulled, and the rest is told in a sentence, which is what a person
-  // reads after `ollama run` of a model that nobody has.
-  app.post('/api/pull', inference, async (request, reply) => {
-    const body = await readJson(request.raw);
-    try {
-      namedModel(body);
-    } catch (thrown) {
-      throw notPulled(thrown);
-    }
-    const text = JSON.stringify({ status: 'success' });
-    if (readBody(named, body).stream === false) return reply.type(JSON_TYPE).send(text);
-    return reply.type('application/x-ndjson').send(`${text}\n`);
-  });
-
   function namedModel(body: unknown): Model {
     const { model, name } = readBody(named, body);
     const text = model || name;
@@ -88,15 +78,40 @@ function modelRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
   }
 }
 
-function notPulled(thrown: unknown): unknown {
-  if (!(thrown instanceof GoGridError) || thrown.code !== 'model_not_found') return thrown;
-  const way =
-    'no machine of the mesh has it, and GoGrid does not download models yet: pull it with Ollama on one of them';
-  return new GoGridError({ code: 'model_not_found', message: `${thrown.message}: ${way}` });
+/** Routes of their own, because without one the key would be asked for, of which Ollama's command line shows the number. */
+function refuseMaking(app: FastifyInstance, { inference }: SurfaceDeps): void {
+  for (const url of ['/api/create', '/api/copy', '/api/push', '/api/blobs/:digest']) {
+    app.post(url, inference, () => {
+      throw new GoGridError({
+        code: 'unsupported',
+        message: 'a node makes, copies and pushes no models',
+        hint: 'do it with Ollama itself, without OLLAMA_HOST; the mesh has the new model in a moment',
+      });
+    });
+  }
+  // `ollama create` looks whether its file is there already, and shows nothing but the answer to sending it.
+  app.head('/api/blobs/:digest', inference, (_request, reply) => reply.code(404).send());
+}
+
+/** The job of a request. @throws GoGridError `unsupported` when it unloads what only other machines have */
+function specOf(
+  { model, input }: OllamaRequest<JobInput>,
+  { headers }: FastifyRequest,
+  { catalogue, privacy }: SurfaceDeps,
+): JobSpec {
+  const spec = jobSpec(model, input, headers, privacy);
+  if (input.kind !== 'load' || input.keepAlive !== 0) return spec;
+  if (findModel(catalogue, model)?.local === false) {
+    throw new GoGridError({
+      code: 'unsupported',
+      message: `'${model}' is not unloaded: it is on other machines, and each decides by itself how long it keeps a model`,
+    });
+  }
+  return { ...spec, privacy: 'local' };
 }
 
 function writingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
-  const { inference, exchanges, clock, privacy } = deps;
+  const { inference, exchanges, clock } = deps;
 
   const write = async (
     endpoint: 'chat' | 'generate',
@@ -104,7 +119,7 @@ function writingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
     request: FastifyRequest,
     reply: FastifyReply,
   ) => {
-    const spec = jobSpec(asked.model, asked.input, request.headers, privacy);
+    const spec = specOf(asked, request, deps);
     const exchange = exchanges.open(reply.raw);
     const options = { endpoint, model: asked.model, startedAt: clock.elapsed() };
     if (asked.stream) {
@@ -124,7 +139,7 @@ function writingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
 }
 
 function embeddingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
-  const { inference, exchanges, clock, privacy } = deps;
+  const { inference, exchanges, clock } = deps;
 
   const embed = async (
     asked: OllamaRequest<EmbedInput | LoadInput>,
@@ -133,7 +148,7 @@ function embeddingRoutes(app: FastifyInstance, deps: SurfaceDeps): void {
     render: (answer: WholeAnswer, startedAt: number) => string,
   ) => {
     const startedAt = clock.elapsed();
-    const spec = jobSpec(asked.model, asked.input, request.headers, privacy);
+    const spec = specOf(asked, request, deps);
     const answer = await collectJob(exchanges.open(reply.raw), spec, deps);
     return reply.type(JSON_TYPE).send(render(answer, startedAt));
   };

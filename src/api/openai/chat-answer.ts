@@ -38,9 +38,12 @@ export class ChatEvents implements AnswerFormat {
     this.#makeHead('');
   }
 
-  placed(placed: Placed): void {
+  /** A comment, which clients read over: who wants to show a hand-over finds it where it happened. */
+  placed(placed: Placed): string {
     this.#placed = placed;
     this.#makeHead(placed.job);
+    const { provider, route } = placed;
+    return this.#begun ? `: handover ${JSON.stringify({ provider, route })}\n\n` : '';
   }
 
   chunk({ text, thinking, toolCalls }: Chunk): string {

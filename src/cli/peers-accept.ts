@@ -1,0 +1,151 @@
+/** `gogrid peers accept | block | unblock`: what a person decides about the machines beside this one. */
+
+import type { Identity, Peer, PeerDecision, PeerList } from '../contract/control.ts';
+import { GoGridError } from '../errors.ts';
+import { CLI } from '../limits.ts';
+import { type Call, printJson } from './command.ts';
+import { findOne } from './find.ts';
+import { connect, type NodeClient } from './node-client.ts';
+import { canAsk, confirmed } from './question.ts';
+import { printable, shellWord, shortId } from './text.ts';
+
+/** Accepts a machine that waits. Whoever types the id of one that is not connected accepts it for when it comes. */
+export async function accept(call: Call, text: string): Promise<number> {
+  const node = await connect(call.home);
+  const peer = await withWords(call, node, await findToAccept(node, text));
+  const name = nameOf(peer);
+  if (peer.admitted) {
+    if (call.json) printJson(call, { ...decided(peer) });
+    else call.world.stdout.write(`${name} and this machine work together already.\n`);
+    return 0;
+  }
+  if (!call.flags.has('yes') && peer.words !== null && peer.waitsFor !== 'there') {
+    if (!canAsk(call)) throw mustCompare(call, peer, text);
+    call.world.stdout.write(`${name} (${shortId(peer.peerId)}) shows these words if it is the right machine:\n\n`);
+    call.world.stdout.write(`    ${call.paint('bold', peer.words)}\n\n`);
+    if (!(await confirmed(call, 'Does the other machine show the same words? [y/N] '))) {
+      call.world.stdout.write(
+        `Nothing was changed. If its words are others, it is not that machine: ${commandFor(call, 'block', peer)}\n`,
+      );
+      return 1;
+    }
+  }
+  await node.ask<PeerDecision>({ method: 'POST', path: '/mesh/accept', body: { peer: peer.peerId } });
+  const outcome = await settled(call, node, peer);
+  if (call.json) {
+    printJson(call, decided(outcome));
+    return 0;
+  }
+  const { name: own } = await node.ask<Identity>({ path: '/identity' });
+  const more = outcome.admitted
+    ? `${name} and this machine now work together.`
+    : `${name} is accepted here. It waits for the other side: run there: gogrid peers accept ${shellWord(printable(own))}`;
+  call.world.stdout.write(`${more}\n`);
+  return 0;
+}
+
+export async function block(call: Call, text: string): Promise<number> {
+  const node = await connect(call.home);
+  const { peers } = await node.ask<PeerList>({ path: '/mesh/peers' });
+  const peer = find(peers, text);
+  const answer = await node.ask<PeerDecision>({ method: 'POST', path: '/mesh/block', body: { peer: peer.peerId } });
+  if (call.json) printJson(call, answer);
+  else {
+    call.world.stdout.write(
+      `${nameOf(peer)} is blocked: it is not used, not served, and not let in.\nTo undo: ${commandFor(call, 'unblock', peer)}\n`,
+    );
+  }
+  return 0;
+}
+
+export async function unblock(call: Call, text: string): Promise<number> {
+  const node = await connect(call.home);
+  const { peers } = await node.ask<PeerList>({ path: '/mesh/peers' });
+  const blocked = peers.filter(({ status }) => status === 'blocked');
+  const peer = find(blocked, text, 'no blocked machine is called so; `gogrid peers` lists them');
+  const answer = await node.ask<PeerDecision>({ method: 'POST', path: '/mesh/unblock', body: { peer: peer.peerId } });
+  if (call.json) printJson(call, answer);
+  else
+    call.world.stdout.write(
+      `${nameOf(peer)} is not blocked any more. It has to be accepted again where you are asked.\n`,
+    );
+  return 0;
+}
+
+/** The command that decides about a peer: by its name where that says it all. */
+export function commandFor(
+  { world, home }: Pick<Call, 'world' | 'home'>,
+  action: string,
+  peer: Peer,
+  all: readonly Peer[] = [],
+) {
+  const isPlain = /^[\p{L}\p{N}][\p{L}\p{N} ._-]*$/u.test(peer.name);
+  const isOnly = all.filter(({ name }) => name === peer.name).length < 2;
+  const who = isPlain && isOnly ? shellWord(peer.name) : peer.peerId.slice(-8);
+  return `${world.program} peers ${action} ${who}${home.flags}`;
+}
+
+export function nameOf(peer: Pick<Peer, 'name' | 'peerId'>): string {
+  return peer.name === '' ? shortId(peer.peerId) : printable(peer.name);
+}
+
+/** Those that wait go first: a stranger that took the name of a friend is the one that is meant here. */
+async function findToAccept(node: NodeClient, text: string): Promise<Peer> {
+  const { peers } = await node.ask<PeerList>({ path: '/mesh/peers' });
+  const waiting = peers.filter(({ status }) => status === 'waiting');
+  try {
+    return find(waiting, text);
+  } catch (thrown) {
+    if (!(thrown instanceof GoGridError) || thrown.code !== 'peer_not_found') throw thrown;
+    return find(peers, text, 'no machine that waits is called so; `gogrid peers` lists them');
+  }
+}
+
+function find(peers: readonly Peer[], text: string, hint?: string): Peer {
+  try {
+    return findOne(peers, text, (peer) => ({ id: peer.peerId, name: peer.name }), 'peer', 'peer_not_found');
+  } catch (thrown) {
+    if (!(thrown instanceof GoGridError) || thrown.code !== 'peer_not_found' || hint === undefined) throw thrown;
+    throw new GoGridError({ code: 'peer_not_found', message: thrown.message, hint });
+  }
+}
+
+/** The words of a machine that has only just come are being made. */
+async function withWords(call: Call, node: NodeClient, peer: Peer): Promise<Peer> {
+  let now = peer;
+  for (let waited = 0; now.status === 'waiting' && now.words === null; waited += CLI.peerLookMs) {
+    if (waited >= CLI.wordsWaitMs) break;
+    await call.world.wait(CLI.peerLookMs);
+    now = (await look(node, peer)) ?? now;
+  }
+  return now;
+}
+
+/** Both sides talk about it at once: a moment later it is known what came of it. */
+async function settled(call: Call, node: NodeClient, peer: Peer): Promise<Peer> {
+  let now = peer;
+  for (let waited = 0; waited < CLI.acceptWaitMs && !now.admitted; waited += CLI.peerLookMs) {
+    // The other side has not accepted: it will not say so in the next second either.
+    if (waited > 0 && now.waitsFor === 'there' && peer.waitsFor !== 'here') break;
+    await call.world.wait(CLI.peerLookMs);
+    now = (await look(node, peer)) ?? now;
+  }
+  return now;
+}
+
+async function look(node: NodeClient, { peerId }: Peer): Promise<Peer | undefined> {
+  const { peers } = await node.ask<PeerList>({ path: '/mesh/peers' });
+  return peers.find((peer) => peer.peerId === peerId);
+}
+
+function decided({ peerId, name, admitted, words, waitsFor }: Peer): PeerDecision {
+  return { peerId, name, admitted, words, waitsFor };
+}
+
+function mustCompare(call: Call, peer: Peer, text: string): GoGridError {
+  return new GoGridError({
+    code: 'usage',
+    message: `nobody is here to compare the words of ${nameOf(peer)}: ${peer.words ?? 'not made yet'}`,
+    hint: `when the other machine shows the same: ${call.world.program} peers accept ${shellWord(text)} --yes${call.home.flags}`,
+  });
+}

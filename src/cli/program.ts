@@ -1,0 +1,29 @@
+/** How people start the program, and so how hints should spell it. */
+
+/** What the operating system and npm say of this start. */
+export interface StartHints {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `process.argv[1]`. */
+  readonly script: string | undefined;
+}
+
+/** A checkout's own ways to start it: the bundle and the sources. */
+const IN_A_CHECKOUT = /[\\/](dist[\\/]gogrid\.js|src[\\/]main\.ts)$/;
+
+/**
+ * `npx gogrid` where npm or npx started it, or a file of a checkout was named: there is no `gogrid` in the PATH then.
+ * `gogrid` else.
+ */
+export function programName({ env, script }: StartHints): string {
+  // npx says `npx` there, `npm start` says `start`.
+  const byNpm = env.npm_lifecycle_event !== undefined;
+  return byNpm || IN_A_CHECKOUT.test(script ?? '') ? 'npx gogrid' : 'gogrid';
+}
+
+/** `gogrid` as a command: at the start of a command line, not in a path, a name or a sentence about the program. */
+const COMMAND = /(?<![\w./-])(?<!npx )gogrid(?= (?:[a-z-]|<))/g;
+
+/** Spells every `gogrid …` of a text as this user has to write it. */
+export function spelled(text: string, program: string): string {
+  return program === 'gogrid' ? text : text.replace(COMMAND, program);
+}

@@ -1,0 +1,69 @@
+import { describe, expect, it } from 'vitest';
+import type { Job } from '../contract/control.ts';
+import { jobRecord } from '../testing/small-api.ts';
+import { smallWorld } from '../testing/small-world.ts';
+import type { NodeClient } from './node-client.ts';
+import { ownJob, signOfLife, waitsFor } from './sign-of-life.ts';
+
+const job = (more: Partial<Job> = {}): Job =>
+  ({ ...jobRecord(), state: 'running', endedAt: null, createdAt: 100, requester: 'me', ...more }) as Job;
+
+describe('the job of a question', () => {
+  it('is the first of that model that was asked here since then and lives', () => {
+    const right = job({ id: 'right', model: 'tiny:latest' });
+    const jobs = [
+      job({ id: 'later', createdAt: 200 }),
+      right,
+      job({ id: 'older', createdAt: 50 }),
+      job({ id: 'over', endedAt: 150 }),
+      job({ id: 'theirs', direction: 'in' }),
+      job({ id: 'other', model: 'tinyllama:latest' }),
+    ];
+    expect(ownJob(jobs, 'tiny', 90)?.id).toBe('right');
+    expect(ownJob(jobs, 'Tiny', 90)?.id).toBe('right');
+    expect(ownJob(jobs, 'tiny:latest', 90)?.id).toBe('right');
+    expect(ownJob(jobs, 'tiny', 300)).toBeUndefined();
+  });
+});
+
+describe('what it waits for', () => {
+  it.each<[Partial<Job>, string | undefined, string]>([
+    [{ state: 'placing' }, undefined, 'asking the mesh'],
+    [{ state: 'queued', waiting: { ahead: 2 } }, ' on kitchen', 'waiting on kitchen, 2 ahead'],
+    [{ state: 'queued' }, ' on kitchen', 'waiting on kitchen'],
+    [{ state: 'running', waiting: { phase: 'loading' } }, ' on kitchen', 'loading tiny:latest on kitchen'],
+    [{ state: 'running', waiting: { phase: 'prefill' } }, '', 'reading the question'],
+    [{ state: 'handing-over' }, ' on kitchen', 'moving to another machine'],
+  ])('%j', (more, place, text) => {
+    expect(waitsFor(job(more), place)).toBe(text);
+  });
+});
+
+describe('on a terminal', () => {
+  const node: NodeClient = {
+    api: '',
+    ask: async <T>({ path }: { path: string }) =>
+      (path.startsWith('/jobs')
+        ? { jobs: [job({ createdAt: 1_700_000_000_000, provider: 'p', waiting: { phase: 'loading' } })], total: 1 }
+        : { name: 'kit\u001bchen' }) as T,
+    stream: async () => Promise.reject(new Error('not asked for')),
+  };
+
+  it('comes after a moment, is safe, and goes away without a trace', async () => {
+    const small = smallWorld([], { columns: 40, env: { NO_COLOR: '1' } });
+    const life = signOfLife(small.world, node, 'tiny');
+    expect(small.stderr()).toBe('');
+    await expect.poll(() => small.stderr()).toBe('\r\u001b[2K…loading tiny:latest on kit�chen');
+    life.end();
+    const ended = small.stderr();
+    expect(ended).toMatch(/\r.\[2K$/);
+    life.end();
+    expect(small.stderr()).toBe(ended);
+  });
+
+  it('is not for pipes', async () => {
+    const small = smallWorld([], {});
+    signOfLife(small.world, { ...node, ask: () => Promise.reject(new Error('asked')) }, 'tiny').end();
+    expect(small.stderr()).toBe('');
+  });
+});

@@ -1,0 +1,91 @@
+/** While a question waits for its first word, standard error says what it waits for, if it is a terminal. */
+
+import type { Job, JobList } from '../contract/control.ts';
+import { CLI } from '../limits.ts';
+import type { NodeClient } from './node-client.ts';
+import { formatDuration, painter, printable, shortId } from './text.ts';
+import type { World } from './world.ts';
+
+export interface SignOfLife {
+  /** The model has begun, but only thinks so far. */
+  thinks(): void;
+  /** Takes the line away; nothing comes after it. */
+  end(): void;
+}
+
+const CLEAR_LINE = '\r\u001b[2K';
+
+/** Shows how a question of this moment fares, until `end`. */
+export function signOfLife(world: World, node: NodeClient, model: string): SignOfLife {
+  const { stderr } = world;
+  if (!stderr.isTty || world.env.TERM === 'dumb') return { thinks() {}, end() {} };
+  const paint = painter(world, stderr);
+  const startedAt = world.now();
+  const aborter = new AbortController();
+  let thinking = false;
+  let shown = false;
+  const show = async () => {
+    await world.wait(CLI.signOfLifeAfterMs);
+    while (!aborter.signal.aborted) {
+      const text = thinking ? 'thinking' : await lookAt(node, model, startedAt, aborter.signal);
+      if (aborter.signal.aborted) return;
+      const seconds = (world.now() - startedAt) / 1000;
+      const line = `…${printable(text)}${seconds < 3 ? '' : ` (${formatDuration(seconds)})`}`;
+      stderr.write(`${CLEAR_LINE}${paint('dim', line.slice(0, (stderr.columns ?? CLI.defaultColumns) - 1))}`);
+      shown = true;
+      await world.wait(CLI.signOfLifeEveryMs);
+    }
+  };
+  void show();
+  return {
+    thinks() {
+      thinking = true;
+    },
+    end() {
+      if (aborter.signal.aborted) return;
+      aborter.abort();
+      if (shown) stderr.write(CLEAR_LINE);
+    },
+  };
+}
+
+async function lookAt(node: NodeClient, model: string, startedAt: number, signal: AbortSignal): Promise<string> {
+  try {
+    const { jobs } = await node.ask<JobList>({ path: `/jobs?limit=${CLI.signOfLifeJobs}`, signal });
+    const job = ownJob(jobs, model, startedAt);
+    if (job === undefined) return 'asking the mesh';
+    return waitsFor(job, job.provider === null ? undefined : await placeOf(node, job, job.provider, signal));
+  } catch {
+    // It only decorates: whatever is wrong, the question itself will tell.
+    return 'waiting';
+  }
+}
+
+/** The job of a question of this moment: the API gives its id with the first word, so it is found by what was asked. */
+export function ownJob(jobs: readonly Job[], model: string, startedAt: number): Job | undefined {
+  return jobs
+    .filter(({ direction, endedAt, createdAt }) => direction !== 'in' && endedAt === null && createdAt >= startedAt)
+    .filter((job) => job.model === model || job.model.startsWith(`${model.toLowerCase()}:`))
+    .toSorted((a, b) => a.createdAt - b.createdAt)[0];
+}
+
+async function placeOf(node: NodeClient, job: Job, provider: string, signal: AbortSignal): Promise<string> {
+  if (provider === job.requester) return '';
+  const path = `/mesh/peers/${encodeURIComponent(provider)}`;
+  const peer = await node.ask<{ name: string }>({ path, signal }).catch(() => undefined);
+  return ` on ${peer === undefined || peer.name === '' ? shortId(provider) : peer.name}`;
+}
+
+/**
+ * What a job waits for, in words.
+ * @param place ` on kitchen`; empty for this machine; undefined before anybody has it
+ */
+export function waitsFor(job: Pick<Job, 'state' | 'model' | 'waiting'>, place: string | undefined): string {
+  if (job.state === 'handing-over') return 'moving to another machine';
+  if (place === undefined) return 'asking the mesh';
+  const { ahead, phase } = job.waiting ?? {};
+  if (job.state === 'queued') return ahead === undefined ? `waiting${place}` : `waiting${place}, ${ahead} ahead`;
+  if (job.state === 'placing') return `asking${place}`;
+  if (phase === 'loading') return `loading ${job.model}${place}`;
+  return phase === 'prefill' ? `reading the question${place}` : `waiting for the first word${place}`;
+}

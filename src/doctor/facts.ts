@@ -1,0 +1,87 @@
+/** What the doctor looks at. Facts are gathered at the edge (a node, or the command line where none runs); judging is in checks.ts. */
+
+/** A folder that the program writes to. */
+export interface FolderFacts {
+  readonly path: string;
+  /** Why it cannot be written; undefined when it can. */
+  readonly problem: string | undefined;
+  /** Bytes that this user may still write there; undefined when the system does not say. */
+  readonly freeBytes: number | undefined;
+}
+
+/** What is true of the machine, with a node or without. */
+export interface MachineFacts {
+  /** Such as `24.1.0`. */
+  readonly nodeVersion: string;
+  readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
+  readonly home: FolderFacts;
+  /** Where the starter model lies. */
+  readonly cache: FolderFacts;
+  readonly logBytes: number;
+}
+
+/** An engine that runs models on this machine. */
+export interface EngineFacts {
+  /** Such as `ollama`; `none` where none was wanted. */
+  readonly kind: string;
+  readonly state: 'starting' | 'ready' | 'unreachable';
+  readonly version: string;
+  /** What the engine itself says to do. */
+  readonly hint: string | undefined;
+}
+
+/** What only a running node knows. Times are milliseconds. */
+export interface NodeFacts {
+  readonly engine: EngineFacts;
+  readonly models: {
+    readonly here: number;
+    readonly inMesh: number;
+    /** Models that are being fetched. */
+    readonly coming: readonly string[];
+  };
+  /** Where the API answers. */
+  readonly api: string;
+  readonly network: {
+    /** Multiaddrs under which others reach it; empty when it listens nowhere. */
+    readonly addresses: readonly string[];
+    /** The port that was asked for; 0 for any. */
+    readonly wantedPort: number;
+    /** The one it got. */
+    readonly port: number | undefined;
+  };
+  readonly peers: {
+    readonly admitted: number;
+    /** Names of those that wait to be accepted. */
+    readonly waiting: readonly string[];
+    /** Bootstrap addresses, and whether the node behind is connected; undefined where the address does not name it. */
+    readonly bootstrap: readonly { readonly address: string; readonly connected: boolean | undefined }[];
+  };
+  readonly clock: {
+    /** For each peer: how far its clock was ahead of ours, by its newest signed statement. */
+    readonly aheadMs: readonly number[];
+    /** How far the wall clock moved, beyond the time that passed, since the node started. */
+    readonly movedMs: number;
+  };
+}
+
+/** A port that a node wants to listen on. */
+export interface PortFacts {
+  /** Such as `127.0.0.1:4301`. */
+  readonly at: string;
+  /** Free, in use by this program (`a GoGrid node`, `Ollama`, `another program`), or not to be had at all. */
+  readonly state: 'free' | 'taken' | 'refused';
+  readonly by: string | undefined;
+}
+
+/** What is looked at where no node runs. */
+export interface AbsentFacts {
+  /** Undefined when the last node ended in order, or none ever ran. */
+  readonly diedAs: number | undefined;
+  /** How to start one. */
+  readonly startWith: string;
+  /** Why the configuration is not accepted, with what to do; undefined when it is, and then the rest is known. */
+  readonly config: { readonly problem: { readonly message: string; readonly hint: string | undefined } | undefined };
+  readonly ports: readonly { readonly name: 'api.port' | 'network.port'; readonly facts: PortFacts }[];
+  /** Undefined where no Ollama is wanted. */
+  readonly ollama: { readonly url: string; readonly version: string | undefined } | undefined;
+}

@@ -1,0 +1,88 @@
+/**
+ * The four words of each connected peer and this node, made in the background, one at a time. Strangers cost work here, so
+ * it is bounded: who comes again and again with new keys gets a fifth of one thread, and a place in a bounded queue.
+ */
+
+import type { Clock, Timer } from '../clock.ts';
+import { toGoGridError } from '../errors.ts';
+import { MESH } from '../limits.ts';
+import type { NodeId } from '../protocol/ids.ts';
+import type { Logger } from '../telemetry/logger.ts';
+
+export interface PairWordsDeps {
+  /** Takes about 0.1 s, on another thread. */
+  readonly make: (node: NodeId) => Promise<string>;
+  /** Whether the words of the node are still of use. */
+  readonly isWanted: (node: NodeId) => boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export class PairWords {
+  readonly #deps: PairWordsDeps;
+  /** The latest last; bounded. */
+  readonly #made = new Map<NodeId, string>();
+  readonly #queue = new Set<NodeId>();
+  #busy = false;
+  #making: NodeId | undefined;
+  #pause: Timer | undefined;
+  #stopped = false;
+
+  constructor(deps: PairWordsDeps) {
+    this.#deps = deps;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#pause?.cancel();
+    this.#queue.clear();
+  }
+
+  /** The words, when they are made. */
+  of(node: NodeId): string | undefined {
+    return this.#made.get(node);
+  }
+
+  /** Has them made soon. */
+  want(node: NodeId): void {
+    if (this.#made.has(node) || this.#making === node || this.#queue.size >= MESH.maxConnections) return;
+    this.#queue.add(node);
+    void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    if (this.#busy || this.#stopped || this.#queue.size === 0) return;
+    this.#busy = true;
+    const { clock, make, log } = this.#deps;
+    const node = this.#next();
+    this.#making = node;
+    const since = clock.elapsed();
+    try {
+      if (node !== undefined) this.#keep(node, await make(node));
+    } catch (thrown) {
+      log.warn({ error: toGoGridError(thrown) }, 'four words could not be made');
+    }
+    this.#making = undefined;
+    // A pause after the last one too: the next stranger is on its way.
+    if (this.#stopped) return;
+    this.#pause = clock.after((clock.elapsed() - since) * MESH.wordsPauseTimes, () => {
+      this.#busy = false;
+      void this.#work();
+    });
+  }
+
+  /** Those that have gone while they were in the queue cost nothing. */
+  #next(): NodeId | undefined {
+    for (const node of this.#queue) {
+      this.#queue.delete(node);
+      if (this.#deps.isWanted(node)) return node;
+    }
+    return undefined;
+  }
+
+  #keep(node: NodeId, words: string): void {
+    this.#made.set(node, words);
+    const oldest = this.#made.size > MESH.maxConnections ? this.#made.keys().next().value : undefined;
+    if (oldest !== undefined) this.#made.delete(oldest);
+  }
+}

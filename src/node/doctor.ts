@@ -1,0 +1,78 @@
+/** Gathers what the doctor judges, from the parts that know. */
+
+import type { Doctor, Pulls } from '../api/ports.ts';
+import type { Directory } from '../capabilities/directory.ts';
+import { systemClock as clock } from '../clock.ts';
+import type { Config } from '../config/schema.ts';
+import { diagnoseNode } from '../doctor/checks.ts';
+import type { NodeFacts } from '../doctor/facts.ts';
+import { readMachine } from '../machine/look.ts';
+import type { Network } from '../network/network.ts';
+import type { NodeDeps } from './deps.ts';
+import type { Worker } from './worker.ts';
+
+export interface DoctorDeps {
+  readonly config: Config;
+  readonly deps: NodeDeps;
+  readonly worker: Worker;
+  readonly network: Network;
+  readonly pulls: Pulls;
+  /** Multiaddrs that it was told to join through. */
+  readonly bootstrap: () => readonly string[];
+  /** Names of the models of the mesh, this machine's included. */
+  readonly meshModels: () => number;
+  /** Where the API answers. */
+  readonly api: () => string;
+  /** Names of the peers that wait to be accepted. */
+  readonly waiting: () => readonly string[];
+}
+
+export function buildDoctor(parts: DoctorDeps): Doctor {
+  const began = { at: clock.now(), elapsed: clock.elapsed() };
+  const { home } = parts.deps;
+  return async () => {
+    const machine = await readMachine({ home: home.folder, cache: home.cacheFolder, logFile: home.logFile });
+    const movedMs = clock.now() - began.at - (clock.elapsed() - began.elapsed);
+    return diagnoseNode(factsOf(parts, movedMs), machine);
+  };
+}
+
+function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
+  const { config, worker, network, pulls, bootstrap, meshModels, api, waiting } = parts;
+  const { engine, directory } = worker;
+  const { kind = engine.kind, state, version, hint } = engine.status();
+  const addresses = network.addresses();
+  const port = /\/(?:tcp|udp)\/(\d+)/.exec(addresses[0] ?? '')?.[1];
+  return {
+    engine: { kind, state, version, hint },
+    models: {
+      here: engine.models().length,
+      inMesh: meshModels(),
+      coming: pulls
+        .states()
+        .filter((pull) => pull.endedAt === null)
+        .map((pull) => pull.model),
+    },
+    api: api(),
+    network: { addresses, wantedPort: config.network.port, port: port === undefined ? undefined : Number(port) },
+    peers: {
+      admitted: network.admitted(),
+      waiting: waiting(),
+      bootstrap: bootstrap().map((address) => ({ address, connected: isConnected(network, address) })),
+    },
+    clock: { aheadMs: [...aheadOf(directory)], movedMs },
+  };
+}
+
+function isConnected(network: Network, address: string): boolean | undefined {
+  const node = /\/p2p\/([^/]+)$/.exec(address)?.[1];
+  return node === undefined || node === network.self ? undefined : network.view(node).connected;
+}
+
+/** A beat's number is its author's wall clock in milliseconds (capabilities/announcer.ts), unless that was set back. */
+function* aheadOf(directory: Directory): Generator<number> {
+  for (const { beat, beatAt } of directory.nodes()) {
+    const heardAt = clock.now() - (clock.elapsed() - beatAt);
+    yield beat.sequence - heardAt;
+  }
+}

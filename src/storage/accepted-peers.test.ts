@@ -1,0 +1,51 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { nodeIdOf } from '../protocol/ids.ts';
+import { signerFromSeed } from '../protocol/signature.ts';
+import { LevelAcceptedPeers } from './accepted-peers.ts';
+import { type Database, openDatabase } from './database.ts';
+
+const peer = (n: number) => ({
+  node: nodeIdOf(signerFromSeed(new Uint8Array(32).fill(n)).publicKey),
+  name: `peer ${n}`,
+});
+const mesh = (n: number) => new Uint8Array(32).fill(n);
+let folder: string;
+let database: Database;
+
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'gogrid-accepted-'));
+  database = await openDatabase(folder);
+});
+afterEach(async () => {
+  await database.close();
+  await rm(folder, { recursive: true });
+});
+
+it('what was decided in one mesh is there after a restart, and is nothing in another', async () => {
+  const lists = { accepted: [peer(1), peer(2)], blocked: [peer(3)] };
+  expect(await new LevelAcceptedPeers(database, mesh(1)).load()).toEqual({ accepted: [], blocked: [] });
+  await new LevelAcceptedPeers(database, mesh(1)).save(lists);
+  await database.close();
+  database = await openDatabase(folder);
+  expect(await new LevelAcceptedPeers(database, mesh(1)).load()).toEqual(lists);
+  expect(await new LevelAcceptedPeers(database, mesh(2)).load()).toEqual({ accepted: [], blocked: [] });
+});
+
+it('what is damaged accepts nobody', async () => {
+  const store = new LevelAcceptedPeers(database, mesh(1));
+  const [key] = await keysAfter(store);
+  for (const text of ['{', '{}', '{"accepted":{},"blocked":[]}']) {
+    await database.put(key!, text);
+    await expect(store.load()).rejects.toThrow();
+  }
+  await database.put(key!, JSON.stringify({ accepted: [{ node: 'x', name: 'y' }, null, peer(1)], blocked: [] }));
+  expect((await store.load()).accepted).toEqual([peer(1)]);
+});
+
+async function keysAfter(store: LevelAcceptedPeers): Promise<string[]> {
+  await store.save({ accepted: [], blocked: [] });
+  return database.keys().all();
+}
