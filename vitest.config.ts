@@ -1,13 +1,13 @@
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
 
 /** Scenarios with real processes; each has the machine to itself, so they come one by one and after the unit tests. */
-function realProcesses(name: string, include: string): TestProjectInlineConfiguration {
+function realProcesses(name: string, include: string, ...setups: string[]): TestProjectInlineConfiguration {
   return {
     extends: true,
     test: {
       name,
       include: [include],
-      globalSetup: 'e2e/harness/setup.ts',
+      globalSetup: [...setups, 'e2e/harness/setup.ts'],
       maxWorkers: 1,
       fileParallelism: false,
       sequence: { groupOrder: 1 },
@@ -38,6 +38,7 @@ export default defineConfig({
       },
       realProcesses('smoke', 'e2e/scenarios/smoke.test.ts'),
       realProcesses('e2e', 'e2e/scenarios/**/*.test.ts'),
+      realProcesses('ollama', 'e2e/ollama/**/*.test.ts', 'e2e/ollama/harness/setup.ts'),
     ],
   },
 });

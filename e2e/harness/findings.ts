@@ -12,6 +12,7 @@ const DEFECTS: readonly RegExp[] = [
   // Exceptions that no one meant to throw, caught somewhere.
   /\b(TypeError|RangeError|ReferenceError|SyntaxError|AssertionError)\b/,
   /"code":"internal"/,
+  /"message":"a defect"/,
   /a job cannot go from/,
 ];
 

@@ -26,6 +26,7 @@ export class Stage {
   readonly #nodes: NodeProcess[] = [];
   readonly #engines: FakeEngine[] = [];
   readonly #commands: RunningCommand[] = [];
+  readonly #ends: (() => Promise<void>)[] = [];
 
   constructor(name: string) {
     const { folder, seed } = inject('e2e');
@@ -75,6 +76,11 @@ export class Stage {
     return running;
   }
 
+  /** Has something else ended with the stage, after the nodes. */
+  atEnd(end: () => Promise<void>): void {
+    this.#ends.push(end);
+  }
+
   /** No node has logged a defect so far. */
   async check(): Promise<void> {
     for (const node of this.#nodes) await expectHealthy(node);
@@ -86,6 +92,7 @@ export class Stage {
     for (const command of this.#commands) command.signal('SIGKILL');
     await Promise.all(this.#commands.map(({ finished }) => finished));
     await Promise.all(this.#engines.map((engine) => engine.stop()));
+    await Promise.all(this.#ends.map((end) => end()));
     const problems = ends.flatMap((end) => (end.status === 'rejected' ? [String(end.reason)] : []));
     if (problems.length > 0) throw new Error(problems.join('\n'));
     await this.check();

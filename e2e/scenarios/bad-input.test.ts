@@ -138,7 +138,7 @@ describe('a node that cannot start', () => {
     [
       'a setting that is not built yet',
       '',
-      { GOGRID_NETWORK_ACCEPT: 'confirm' },
+      { GOGRID_NETWORK_ACCEPT: 'members' },
       2,
       [/network\.accept|ACCEPT/, /not built|built yet/],
     ],

