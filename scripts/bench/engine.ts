@@ -1,12 +1,18 @@
 /**
  * An engine that costs next to nothing, so that what is measured is what stands in front of it: Ollama's HTTP with every
- * answer made beforehand. The prompt says how to answer: `chunks=64 gap=5` is 64 chunks, 5 ms apart.
+ * answer made beforehand. The prompt says how to answer:
+ *
+ * - `chunks=64`: so many, all at once; `gap=5`: 5 ms apart; `rate=200`: so many a second, on time over the whole answer
+ * - `turns`: as fast as the reader takes them, but each in a turn of its own, as an engine has them that computes them
+ * - `stamps`: each chunk's text is the time at which it was written, in microseconds of the clock that all processes share
  *
  * Prints its port on the first line.
  */
 
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 const MODEL = 'bench:latest';
 const details = {
@@ -31,6 +37,11 @@ const show = {
 
 const line = (fields: object) => `${JSON.stringify({ model: MODEL, created_at: '2026-01-01T00:00:00Z', ...fields })}\n`;
 const word = line({ message: { role: 'assistant', content: ' word' }, done: false });
+const [beforeStamp = '', behindStamp = ''] = line({ message: { role: 'assistant', content: '@' }, done: false }).split(
+  '@',
+);
+/** A word that a reader finds in whatever the gateway made of the line: ` @` and digits. */
+const stamped = () => `${beforeStamp} @${process.hrtime.bigint() / 1_000n}${behindStamp}`;
 const last = (count: number) =>
   line({
     message: { role: 'assistant', content: '' },
@@ -53,20 +64,48 @@ async function chat(request: IncomingMessage, response: ServerResponse): Promise
     response.end(line({ _debug_info: { rendered_template: 'x' } }));
     return;
   }
-  let sent = 0;
+  const next = body.includes('stamps') ? stamped : () => word;
   const finish = () => response.end(last(chunks));
-  if (gapMs === 0) {
-    for (; sent < chunks; sent++) response.write(word);
+  const perSecond = Number(/rate=(\d+)/.exec(body)?.[1] ?? (gapMs > 0 ? 1_000 / gapMs : 0));
+  if (body.includes('turns')) {
+    await writeInTurns(response, chunks, next);
     finish();
-    return;
+  } else if (perSecond > 0) {
+    writeOnTime(response, chunks, perSecond, next, finish);
+  } else {
+    for (let sent = 0; sent < chunks; sent++) response.write(next());
+    finish();
   }
-  response.write(word);
-  const timer = setInterval(() => {
-    if (++sent < chunks) return response.write(word);
+}
+
+async function writeInTurns(response: ServerResponse, chunks: number, next: () => string): Promise<void> {
+  for (let sent = 0; sent < chunks && !response.destroyed; sent++) {
+    response.write(next());
+    if (response.writableNeedDrain) await Promise.race([once(response, 'drain'), once(response, 'close')]);
+    await nextTurn();
+  }
+}
+
+/** A timer that was late writes all that is due: the pace holds over the whole answer. */
+function writeOnTime(
+  response: ServerResponse,
+  chunks: number,
+  perSecond: number,
+  next: () => string,
+  finish: () => void,
+): void {
+  const startedAt = performance.now();
+  let sent = 0;
+  const writeDue = () => {
+    const due = 1 + Math.floor(((performance.now() - startedAt) * perSecond) / 1_000);
+    for (; sent < Math.min(due, chunks); sent++) response.write(next());
+    if (sent < chunks) return;
     clearInterval(timer);
-    return finish();
-  }, gapMs);
+    finish();
+  };
+  const timer = setInterval(writeDue, 1_000 / perSecond);
   response.on('close', () => clearInterval(timer));
+  writeDue();
 }
 
 const answers: Readonly<Record<string, unknown>> = {

@@ -1,13 +1,14 @@
-/** Processes under measurement: started, asked for the CPU time they used, ended. */
+/** Processes under measurement: started, asked for the CPU time and memory they use, ended by their ids. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import type { ChildProcess, SpawnOptions } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { startChild } from '../../e2e/harness/children.ts';
 
-const ROOT = path.resolve(import.meta.dirname, '../..');
-const NODE = process.execPath;
+export const ROOT = path.resolve(import.meta.dirname, '../..');
+export const NODE = process.execPath;
 
 export interface Measured {
   readonly pid: number;
@@ -16,79 +17,99 @@ export interface Measured {
   stop(): Promise<void>;
 }
 
-export interface MeasuredNode extends Measured {
-  readonly peerId: string;
-  readonly addresses: readonly string[];
-  readonly key: string;
+/* ---- what a run leaves behind: nothing ---- */
+
+const living = new Set<ChildProcess>();
+let folder: string | undefined;
+
+/** A new folder of this run; all of them go with the run. */
+export function newFolder(name: string): string {
+  folder ??= mkdtempSync(path.join(tmpdir(), 'gogrid-bench-'));
+  return mkdtempSync(path.join(folder, `${name}-`));
 }
 
-export async function startEngine(): Promise<Measured> {
-  return listening(spawn(NODE, [path.join(ROOT, 'scripts/bench/engine.ts')], { stdio: ['ignore', 'pipe', 'inherit'] }));
+/**
+ * Starts a process that does not outlive this one, however this one ends: Ctrl-C and errors end it here, and should this
+ * process be killed, `e2e/harness/undertaker.ts` does it.
+ */
+export function start(command: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  const child = startChild(command, args, options);
+  living.add(child);
+  child.once('exit', () => living.delete(child));
+  child.once('error', () => living.delete(child));
+  return child;
 }
 
-export async function startProxy(engine: string): Promise<Measured> {
-  const script = path.join(ROOT, 'scripts/bench/proxy.ts');
-  return listening(spawn(NODE, [script, engine], { stdio: ['ignore', 'pipe', 'inherit'] }));
+/** Ends what still runs and removes what was written; safe to call again. */
+export function leaveNothing(): void {
+  for (const child of living) signal(child, 'SIGKILL');
+  living.clear();
+  if (folder !== undefined) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  folder = undefined;
 }
 
-/** nginx as people put it in front of an engine; undefined where it is not installed. */
-export async function startNginx(engine: string): Promise<Measured | undefined> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'gogrid-bench-nginx-'));
-  const port = 20_000 + (process.pid % 20_000);
-  const file = path.join(folder, 'nginx.conf');
-  writeFileSync(
-    file,
-    `worker_processes 1; daemon off; pid ${folder}/pid; error_log ${folder}/error.log;
-events { worker_connections 256; }
-http {
-  access_log off; client_body_temp_path ${folder}; proxy_temp_path ${folder};
-  fastcgi_temp_path ${folder}; uwsgi_temp_path ${folder}; scgi_temp_path ${folder};
-  upstream engine { server ${new URL(engine).host}; keepalive 8; }
-  server {
-    listen 127.0.0.1:${port};
-    location / { proxy_pass http://engine; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; }
+/** Asks a process, and whatever it started, to end, and waits until it has. */
+export async function ended(child: ChildProcess, how: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exit = new Promise((resolve) => child.once('exit', resolve));
+  signal(child, how);
+  await exit;
+}
+
+/** To the whole process group: every process here is the head of one. */
+function signal({ pid }: ChildProcess, how: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, how);
+  } catch {
+    // It has ended by itself.
   }
-}`,
-  );
-  const child = spawn('nginx', ['-c', file, '-p', folder], { stdio: 'ignore' });
-  const started = await new Promise<boolean>((resolve) => {
-    child.once('error', () => resolve(false));
-    child.once('spawn', () => resolve(true));
-  });
-  const url = `http://127.0.0.1:${port}`;
-  if (!started || !(await answers(url))) {
-    rmSync(folder, { recursive: true, force: true });
-    return undefined;
-  }
-  const stop = async () => {
-    await ended(child, 'SIGTERM');
-    rmSync(folder, { recursive: true, force: true });
-  };
-  return { pid: child.pid ?? 0, url, stop };
 }
 
-/** A node as its user runs it, from the bundle. */
-export async function startNode(settings: Readonly<Record<string, string>>): Promise<MeasuredNode> {
-  const home = mkdtempSync(path.join(tmpdir(), 'gogrid-bench-'));
-  const child = spawn(NODE, [path.join(ROOT, 'dist/gogrid.js'), 'up', '--home', home, '--json'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      GOGRID_API_PORT: '0',
-      GOGRID_NETWORK_PORT: '0',
-      GOGRID_NETWORK_MDNS: 'false',
-      ...settings,
-    },
-  });
-  const ready = JSON.parse(await firstLine(child)) as { api: string; peerId: string; addresses: string[] };
-  const stop = async () => {
-    await ended(child, 'SIGTERM');
-    rmSync(home, { recursive: true, force: true });
-  };
-  const key = readFileSync(path.join(home, 'api.key'), 'utf8').trim();
-  return { pid: child.pid ?? 0, url: ready.api, peerId: ready.peerId, addresses: ready.addresses, key, stop };
+/* ---- programs of this folder ---- */
+
+export function startEngine(): Promise<Measured> {
+  return startServer('engine.ts', []);
 }
+
+/** The floor of every gateway written for Node (proxy.ts). */
+export function startProxy(engine: string): Promise<Measured> {
+  return startServer('proxy.ts', [engine]);
+}
+
+/** A program of this folder whose first line is the port at which it answers. */
+export async function startServer(script: string, args: readonly string[]): Promise<Measured> {
+  const { pid, said, stop } = await startScript(script, args);
+  return { pid, url: `http://127.0.0.1:${said}`, stop };
+}
+
+export async function startScript(script: string, args: readonly string[]): Promise<Speaking> {
+  return speaking(start(NODE, [path.join(ROOT, 'scripts/bench', script), ...args], SPEAKING));
+}
+
+/** A process that has said its first line. */
+export interface Speaking {
+  readonly pid: number;
+  readonly said: string;
+  stop(): Promise<void>;
+}
+export const SPEAKING: SpawnOptions = { stdio: ['ignore', 'pipe', 'inherit'] };
+
+export async function speaking(child: ChildProcess): Promise<Speaking> {
+  const said = await firstLine(child);
+  return { pid: child.pid ?? 0, said, stop: () => ended(child) };
+}
+
+/** @throws Error when the process ends before it has said a line */
+export async function firstLine(child: ChildProcess): Promise<string> {
+  if (child.stdout === null) throw new Error('the process has no output');
+  for await (const line of createInterface({ input: child.stdout })) {
+    child.stdout.resume();
+    return line;
+  }
+  throw new Error(`${child.spawnargs.slice(0, 3).join(' ')} ended without a word`);
+}
+
+/* ---- what they use ---- */
 
 /** CPU time used so far by a process and its children, milliseconds; from Linux's scheduler, so not rounded to ticks. */
 export function cpuMs(pid: number): number {
@@ -101,39 +122,28 @@ export function cpuMs(pid: number): number {
   return nanoseconds / 1e6;
 }
 
-/** Resolves when `condition` holds; asks again every 20 ms. @throws Error after ten seconds */
-export async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 10_000; Date.now() < end; ) {
+/** Memory of a process in RAM, MiB: `rss` as most tools show it, `pss` with what it shares counted by shares. */
+export function memoryMiB(pid: number): { rss: number; pss: number } {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const kib = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1]);
+  return { rss: kib('Rss') / 1024, pss: kib('Pss') / 1024 };
+}
+
+/* ---- waiting ---- */
+
+/** Resolves when `condition` holds; asks again every `everyMs` milliseconds. @throws Error after `withinMs` */
+export async function until(
+  what: string,
+  condition: () => Promise<boolean>,
+  { everyMs = 20, withinMs = 10_000 }: { everyMs?: number; withinMs?: number } = {},
+): Promise<void> {
+  for (const end = performance.now() + withinMs; performance.now() < end; ) {
     if (await condition().catch(() => false)) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await sleep(everyMs);
   }
-  throw new Error(`${what} did not happen within ten seconds`);
+  throw new Error(`${what} did not happen within ${withinMs / 1000} s`);
 }
 
-async function listening(child: ChildProcess): Promise<Measured> {
-  const port = await firstLine(child);
-  return { pid: child.pid ?? 0, url: `http://127.0.0.1:${port}`, stop: () => ended(child, 'SIGTERM') };
-}
-
-async function firstLine(child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new Error('the process has no output');
-  for await (const line of createInterface(child.stdout)) {
-    child.stdout.resume();
-    return line;
-  }
-  throw new Error('the process ended without a word');
-}
-
-async function answers(url: string): Promise<boolean> {
-  return until('an answer', async () => (await fetch(`${url}/api/version`)).ok).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function ended(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const exit = new Promise((resolve) => child.once('exit', resolve));
-  child.kill(signal);
-  await exit;
+export function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

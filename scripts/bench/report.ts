@@ -9,21 +9,34 @@ export interface Figure {
   readonly what: string;
   readonly value: number;
   readonly unit: string;
-  readonly target: string;
-  readonly met: boolean;
+  /** Absent where the figure is only told. */
+  readonly target?: string;
+  readonly met?: boolean;
 }
 
 export interface Outcome {
   readonly figures: readonly Figure[];
   /** Everything measured, a flat object a row. */
   readonly rows: readonly Readonly<Record<string, unknown>>[];
+  /** Sentences: how something was counted, and what was left out and why. */
+  readonly notes?: readonly string[];
+}
+
+export interface RunOptions {
+  /** Share of the usual number of rounds, above 0. */
+  readonly scale: number;
+  /** The bundle to measure: its `gogrid.js`. */
+  readonly program: string;
+  /** Another build, to be measured in turn with it where that makes sense. */
+  readonly beside: string | undefined;
 }
 
 export interface Benchmark {
   readonly name: string;
   readonly title: string;
-  /** @param scale share of the usual number of rounds, above 0 */
-  run(scale: number): Promise<Outcome>;
+  /** Runs in a network namespace of its own where the system allows it, so that its traffic can be counted. */
+  readonly countsTraffic?: boolean;
+  run(options: RunOptions): Promise<Outcome>;
 }
 
 interface Result extends Outcome {
@@ -32,19 +45,22 @@ interface Result extends Outcome {
   readonly date: string;
   readonly commit: string;
   readonly machine: string;
+  /** Processes that wanted a core in the minute before (load average). */
+  readonly loadBefore: number;
   readonly command: string;
 }
 
 const ROOT = path.resolve(import.meta.dirname, '../..');
 const FOLDER = path.join(ROOT, 'docs/benchmarks');
 
-export function keep(benchmark: Benchmark, outcome: Outcome): void {
+export function keep(benchmark: Benchmark, outcome: Outcome, loadBefore: number): void {
   const result: Result = {
     name: benchmark.name,
     title: benchmark.title,
     date: new Date().toISOString().slice(0, 10),
     commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim(),
     machine: `${availableParallelism()} cores of ${cpus()[0]?.model.trim() || 'unknown'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.version}`,
+    loadBefore,
     command: `npm run bench -- ${benchmark.name}`,
     ...outcome,
   };
@@ -55,28 +71,45 @@ export function keep(benchmark: Benchmark, outcome: Outcome): void {
 
 /** The figures and the rows as a person reads them on a terminal. */
 export function show(outcome: Outcome): string {
-  return `${table(outcome.rows)}\n\n${table(outcome.figures.map(asRow))}\n`;
+  return [table(outcome.rows), table(outcome.figures.map(asRow)), ...(outcome.notes ?? []), ''].join('\n\n');
 }
 
 function readAll(): Result[] {
   const files = readdirSync(FOLDER).filter((file) => file.endsWith('.json'));
-  return files.toSorted().map((file) => JSON.parse(readFileSync(path.join(FOLDER, file), 'utf8')) as Result);
+  const results = files.map((file) => JSON.parse(readFileSync(path.join(FOLDER, file), 'utf8')) as Result);
+  return results.toSorted((a, b) => a.title.localeCompare(b.title, 'en', { numeric: true }));
 }
+
+const INTRODUCTION = `# Benchmarks
+
+Made by \`npm run bench\`; not written by hand. Everything in one table was measured in one run, in turn, on one machine:
+compare within a table, not between them, and the less the lower the load average was. Times of single steps are medians.
+
+\`npm run bench\` runs all, \`npm run bench -- hop join --scale 0.1\` two of them for a look, without keeping the results.
+It measures \`dist/\`, or with \`--program\` another build; \`--beside\` measures a second build in turn with it. LiteLLM is
+installed into the user's cache folder the first time. The benchmarks need Linux.
+`;
 
 function page(results: readonly Result[]): string {
   const sections = results.map(
-    ({ title, date, commit, machine, command, figures, rows }) =>
-      `## ${title}\n\n\`${command}\`, ${date}, commit ${commit}, ${machine}.\n\n${table(figures.map(asRow))}\n\n${table(rows)}\n`,
+    ({ title, date, commit, machine, loadBefore, command, figures, rows, notes = [] }) =>
+      `${[
+        `## ${title}`,
+        `\`${command}\`, ${date}, commit ${commit}, ${machine}, load average ${format(loadBefore)} before.`,
+        table(figures.map(asRow)),
+        table(rows),
+        ...notes,
+      ].join('\n\n')}\n`,
   );
-  return `# Benchmarks\n\nMade by \`npm run bench\`; not written by hand. Everything in one table was measured in one run, in turn, on one machine\nthat was also doing other things: compare within a table, not between them.\n\n${sections.join('\n')}`;
+  return `${INTRODUCTION}\n${sections.join('\n')}`;
 }
 
 function asRow({ what, value, unit, target, met }: Figure): Record<string, unknown> {
   return {
     figure: what,
     measured: `${format(value)} ${unit}`,
-    target: `${target} ${unit}`,
-    met: met ? 'yes' : '**no**',
+    target: target === undefined ? undefined : `${target} ${unit}`,
+    met: met === undefined ? undefined : met ? 'yes' : '**no**',
   };
 }
 
