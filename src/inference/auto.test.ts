@@ -1,18 +1,22 @@
 /** `engine.kind = auto`, with a fake daemon, and tiny models for the embedded engine. */
 
+import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type FakeEngine, startFakeEngine } from '../../e2e/engine/start.ts';
-import type { Clock } from '../clock.ts';
-import { systemClock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { type EmbeddedStage, embeddedStage } from '../testing/embedded-stage.ts';
+import { tinyGguf } from '../testing/tiny-gguf.ts';
 import { fastClock } from './acceptance/stage.ts';
 import { type AutoEngine, createAutoEngine } from './auto.ts';
 import { createEmbeddedEngine } from './embedded/engine.ts';
 import { createOllamaEngine } from './ollama/engine.ts';
+import { STARTER as catalogued } from './store/catalogue.ts';
 
-const STARTER = path.join('cache', 'SmolLM2-135M-Instruct.Q4_1.gguf');
+const STARTER = path.join('cache', catalogued.file);
+/** The tiny model in the starter's place. */
+const catalogue = [{ ...catalogued, sha256: createHash('sha256').update(tinyGguf()).digest('hex') }];
 const SPEAKS = { name: 'llama:latest', template: 'open' } as const;
 const EMBEDS = { name: 'vectors:latest', capabilities: ['embedding'], dimensions: 384, family: 'bert' } as const;
 
@@ -34,7 +38,7 @@ afterEach(async () => {
 async function start(url: string | undefined, folders: readonly string[] = [], clock: Clock = systemClock) {
   const deps = { logger: silentLogger, clock };
   const digestFile = path.join(stage.folder, 'digests.json');
-  const files = { folders, starter: path.join(stage.folder, STARTER), digestFile, program };
+  const files = { folders, starter: path.join(stage.folder, STARTER), digestFile, catalogue, program };
   const ollama = url === undefined ? undefined : createOllamaEngine({ url }, deps);
   const engine = createAutoEngine({ ollama, embedded: createEmbeddedEngine(files, deps), clock });
   engines.push(engine);

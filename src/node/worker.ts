@@ -10,6 +10,7 @@ import { createEmbeddedEngine } from '../inference/embedded/engine.ts';
 import type { LivingEngine } from '../inference/engines.ts';
 import { createNoEngine } from '../inference/none.ts';
 import { createOllamaEngine } from '../inference/ollama/engine.ts';
+import { CATALOGUE } from '../inference/store/catalogue.ts';
 import { JobBook } from '../jobs/book.ts';
 import { Provider } from '../jobs/provider.ts';
 import type { NodeDeps } from './deps.ts';
@@ -72,7 +73,12 @@ function createEngine(config: Config, deps: NodeDeps, starterWanted: () => void)
   const ollama = kind === 'embedded' ? undefined : createOllamaEngine({ url }, { logger, clock });
   if (kind === 'ollama' && ollama !== undefined) return ollama;
   const { models } = modelFolders(config, deps);
-  const files = { folders: [models], starter: starterFile(deps), digestFile: path.join(models, 'digests.json') };
+  const files = {
+    folders: [models],
+    starter: starterFile(deps),
+    digestFile: path.join(models, 'digests.json'),
+    catalogue: CATALOGUE,
+  };
   const engine = createAutoEngine({ ollama, embedded: createEmbeddedEngine(files, { logger, clock }), clock });
   engine.onStarterWanted(starterWanted);
   return engine;

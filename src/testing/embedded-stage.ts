@@ -37,7 +37,12 @@ export async function embeddedStage(): Promise<EmbeddedStage> {
     folder,
     write,
     async start(options, clock = systemClock) {
-      const files = { folders: [folder], starter: undefined, digestFile: path.join(folder, 'digests.json') };
+      const files = {
+        folders: [folder],
+        starter: undefined,
+        digestFile: path.join(folder, 'digests.json'),
+        catalogue: [],
+      };
       const engine = createEmbeddedEngine({ ...files, ...options }, { logger: silentLogger, clock });
       engines.push(engine);
       await engine.start();

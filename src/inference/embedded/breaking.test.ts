@@ -231,7 +231,7 @@ describe('the one process', () => {
       `import { createEmbeddedEngine } from ${JSON.stringify(child)};
        const log = { child: () => log, info() {}, warn() {}, debug() {}, error() {} };
        const clock = { now: Date.now, elapsed: () => performance.now(), after: (ms, f) => ({ cancel() {} }) };
-       const files = { folders: [${JSON.stringify(stage.folder)}], digestFile: ${JSON.stringify(`${stage.folder}/d.json`)} };
+       const files = { folders: [${JSON.stringify(stage.folder)}], digestFile: ${JSON.stringify(`${stage.folder}/d.json`)}, catalogue: [] };
        const engine = createEmbeddedEngine(files, { logger: log, clock });
        setInterval(() => {}, 1000);
        await engine.start();

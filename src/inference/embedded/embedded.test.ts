@@ -23,7 +23,7 @@ engineAcceptance('embedded', {
   stop: () => rm(folder, { recursive: true, force: true }),
   engine: (clock) =>
     createEmbeddedEngine(
-      { folders: [folder], starter: undefined, digestFile: path.join(folder, 'digests.json') },
+      { folders: [folder], starter: undefined, digestFile: path.join(folder, 'digests.json'), catalogue: [] },
       { logger: silentLogger, clock },
     ),
   models: {

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { type EmbeddedStage, embeddedStage } from '../../testing/embedded-stage.ts';
 import { tinyGguf } from '../../testing/tiny-gguf.ts';
 import { hearFailure, never } from '../acceptance/stage.ts';
+import { STARTER } from '../store/catalogue.ts';
 import type { EmbeddedEngine } from './engine.ts';
 import { modelName } from './model-files.ts';
 
@@ -109,15 +110,16 @@ describe('the models folder', () => {
 
 describe('the starter', () => {
   it('counts when it is offered, under the catalogue’s name', async () => {
-    const starter = path.join(stage.folder, 'elsewhere', 'SmolLM2-135M-Instruct.Q4_1.gguf');
-    const engine = await stage.start({ ...quiet, folders: [], starter });
+    const starter = path.join(stage.folder, 'elsewhere', STARTER.file);
+    const catalogue = [{ ...STARTER, sha256: await sha256(path.join(stage.folder, 'ending.gguf')) }];
+    const engine = await stage.start({ ...quiet, folders: [], starter, catalogue });
     engine.offerStarter();
     expect(engine.hasModels).toBe(false);
-    await stage.write(path.join('elsewhere', 'SmolLM2-135M-Instruct.Q4_1.gguf'));
+    await stage.write(path.join('elsewhere', STARTER.file));
     await engine.refresh();
     expect(names(engine)).toEqual(['smollm2:135m']);
 
-    const shy = await stage.start({ ...quiet, folders: [], starter });
+    const shy = await stage.start({ ...quiet, folders: [], starter, catalogue });
     expect(names(shy)).toEqual([]);
     expect(shy.hasModels).toBe(false);
     await expect(shy.describe('smollm2:135m', never)).rejects.toMatchObject({
@@ -126,6 +128,18 @@ describe('the starter', () => {
     shy.offerStarter();
     expect(names(shy)).toEqual(['smollm2:135m']);
   });
+});
+
+it('is left out when a file has the name of one in the catalogue and is another, also at the next start', async () => {
+  const starter = await stage.write(path.join('elsewhere', STARTER.file));
+  for (const _start of ['hashes it', 'remembers its digest']) {
+    const engine = await stage.start({ ...quiet, folders: [], starter, catalogue: [STARTER] });
+    engine.offerStarter();
+    await engine.refresh();
+    expect(names(engine)).toEqual([]);
+    expect(engine.hasModels).toBe(false);
+    engine.stop();
+  }
 });
 
 describe('a file that is not what it was', () => {
@@ -144,7 +158,6 @@ describe('a file that is not what it was', () => {
 
 describe('the name of a file', () => {
   it.each([
-    ['SmolLM2-135M-Instruct.Q4_1.gguf', 'smollm2:135m'],
     ['Llama-3.2-1B-Instruct-Q4_K_M.gguf', 'llama-3.2-1b-instruct-q4_k_m:latest'],
     ['--x.GGUF', 'x:latest'],
     ['мир.gguf', undefined],

@@ -6,7 +6,7 @@ import { systemCode } from '../../errors.ts';
 import { EMBEDDED } from '../../limits.ts';
 import { canonicalModelName } from '../../protocol/model-name.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import { CATALOGUE } from '../store/catalogue.ts';
+import type { CatalogueEntry } from '../store/catalogue.ts';
 import { Digests, type FileState } from './digests.ts';
 import { type GgufHeader, readGgufFile } from './gguf.ts';
 import { fileTypeName } from './quantisation.ts';
@@ -35,6 +35,8 @@ export interface ModelFilesOptions {
   readonly starter: string | undefined;
   /** Where digests are remembered. */
   readonly digestFile: string;
+  /** Models that are known by the name of their file, and by its digest. */
+  readonly catalogue: readonly CatalogueEntry[];
 }
 
 export class ModelFiles {
@@ -122,8 +124,10 @@ export class ModelFiles {
       state = { path: place.path, size, mtimeMs };
       const before = this.#files.find((file) => sameState(file, place.path, size, mtimeMs));
       if (before !== undefined) return { ...before, starter: place.starter };
-      const file = describe(state, place.starter, await readGgufFile(place.path));
-      return { ...file, digest: await this.#digests.recall(state) };
+      const file = describe(state, place.starter, await readGgufFile(place.path), this.#options.catalogue);
+      const digest = await this.#digests.recall(state);
+      if (digest !== undefined) this.#checkGenuine(file, digest);
+      return { ...file, digest };
     } catch (thrown) {
       if (systemCode(thrown) !== 'ENOENT') this.#reject(place.path, state, thrown);
       return undefined;
@@ -136,12 +140,23 @@ export class ModelFiles {
       if (file.digest !== undefined || signal.aborted) continue;
       try {
         const digest = await this.#digests.compute(file, signal);
+        this.#checkGenuine(file, digest);
         this.#files = this.#files.map((each) => (each.path === file.path ? { ...each, digest } : each));
         this.#changed();
       } catch (thrown) {
-        if (!signal.aborted) this.#reject(file.path, file, thrown);
+        if (signal.aborted) return;
+        this.#reject(file.path, file, thrown);
+        this.#files = this.#files.filter((each) => each.path !== file.path);
+        this.#changed();
       }
     }
+  }
+
+  /** A file that has the name of one in the catalogue has to be that one: else the disk is failing, or somebody put it there. */
+  #checkGenuine(file: ModelFile, digest: string): void {
+    const known = this.#options.catalogue.find((entry) => entry.file === path.basename(file.path));
+    if (known !== undefined && known.sha256 !== digest)
+      throw new Error('it is not the file that the catalogue names so');
   }
 
   #reject(file: string, state: FileState | undefined, thrown: unknown): void {
@@ -163,9 +178,14 @@ const SPLIT = /-\d{5}-of-\d{5}\.gguf$/i;
 const NO_LANGUAGE = new Set(['clip', 'adapter', 'vocab']);
 const EMBEDDING_FAMILY = /bert|embed/i;
 
-function describe(state: FileState, starter: boolean, { metadata, parameterCount }: GgufHeader): ModelFile {
+function describe(
+  state: FileState,
+  starter: boolean,
+  { metadata, parameterCount }: GgufHeader,
+  catalogue: readonly CatalogueEntry[],
+): ModelFile {
   const fileName = path.basename(state.path);
-  const name = modelName(fileName);
+  const name = catalogue.find((entry) => entry.file === fileName)?.name ?? modelName(fileName);
   const family = metadata.get('general.architecture');
   if (name === undefined) throw new Error('its name is no model name');
   if (SPLIT.test(fileName)) throw new Error('it is one part of a model in several files, which is not supported');
@@ -186,10 +206,8 @@ function describe(state: FileState, starter: boolean, { metadata, parameterCount
   };
 }
 
-/** The catalogue's name for a file it knows, else the file's own name without its ending: `My Model.Q4.gguf` is `my-model.q4:latest`. */
+/** The file's name without its ending: `My Model.Q4.gguf` is `my-model.q4:latest`; undefined when nothing is left of it. */
 export function modelName(fileName: string): string | undefined {
-  const known = CATALOGUE.find((entry) => entry.file === fileName);
-  if (known !== undefined) return known.name;
   const plain = fileName
     .replace(/\.gguf$/i, '')
     .toLowerCase()
