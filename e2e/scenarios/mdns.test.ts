@@ -78,7 +78,7 @@ function inside(): void {
   const content = 'a question from the other machine words=20';
   const question = (node: NodeProcess) => streamChat(openai(node), { content });
 
-  scenario('find each other, and serve nothing until both users have accepted', { within: 90_000 }, async (stage) => {
+  scenario('find each other, and serve nothing until both users have accepted (E49)', { within: 90_000 }, async (stage) => {
     const engine = await stage.engine();
     const desk = await stage.node({ name: 'desk', env: DEFAULTS });
     const laptop = await stage.node({ name: 'laptop', engineUrl: engine.url, env: DEFAULTS });

@@ -29,7 +29,7 @@ function of(check: string, changes: Partial<NodeFacts>, more: Partial<MachineFac
 }
 
 describe('a node with which all is well', () => {
-  it('has no finding but ok', () => {
+  it('has no finding but ok (G56, N8)', () => {
     const diagnosis = diagnoseNode(node, machine);
     expect(schema.parse(diagnosis)).toEqual(diagnosis);
     expect(diagnosis).toMatchObject({ running: true, healthy: true });

@@ -150,7 +150,7 @@ describe('over QUIC', () => {
 describe('a node with both transports', () => {
   const both: LoopbackOptions = { transports: ['tcp', 'quic'] };
 
-  it('says both addresses, TCP first, and is reached by either', async () => {
+  it('says both addresses, TCP first, and is reached by either (G52, G85)', async () => {
     const node = await startLoopbackNode(both);
     const [first, second, ...more] = node.network.addresses();
     expect([first, second]).toEqual([
