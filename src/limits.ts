@@ -363,8 +363,6 @@ export const EMBEDDED = {
   maxTensors: 65_536,
   /** ggml's own bound. */
   maxDimensions: 4,
-  /** Read at a time while a file is hashed. */
-  hashReadBytes: 1 * MIB,
   /** A start waits so long for hashes: enough for the starter, and no node starts later for a model of 40 GiB. */
   startWaitMs: 1_500,
   maxDigestFileBytes: 1 * MIB,
@@ -380,10 +378,14 @@ export const EMBEDDED = {
   restartMs: [0, 1_000, 5_000, 30_000],
   /** So often in a row, and this machine no longer offers its models until the next try. */
   maxCrashes: 3,
+  /** A machine on which none ever got ready is tried again after so long: what it lacks seldom comes by itself. */
+  retryUnprovenMs: 300_000,
   /** Pieces of an answer on the way to a consumer that does not take them: then the engine stops. */
   creditChunks: 8,
   /** Characters that gather into one piece while its consumer is behind; then the engine stops. */
   maxPieceChars: 2 * KIB,
+  /** Signs of progress that wait to be taken; a call has no more phases than three. */
+  maxQueuedProgress: 8,
   /** Ollama's default too: every token of context costs memory, whether used or not. */
   defaultContextTokens: 4096,
   minContextTokens: 64,
@@ -447,6 +449,10 @@ export const STORE = {
   lockBeatEveryMs: 2_000,
   /** A lock without a sign of life for so long belongs to nobody: ten beats are missed. */
   lockStaleMs: 20_000,
+  /** A process whose lock was taken over queues for it again so often; twice is bad luck, more is a disk that loses files. */
+  maxLockLosses: 3,
+  /** Who removes a model waits so long for another process that has its lock: one that only looks is done by then. */
+  removeWaitMs: 2_000,
   maxNoteBytes: 4 * KIB,
   /** Entries of a zip's directory that are read; a wheel of one model has ten. */
   maxZipEntries: 4096,

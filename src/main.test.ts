@@ -1,6 +1,7 @@
 /** The process itself: what no test of a part can see. Few, because each starts a Node. */
 
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -21,11 +22,18 @@ interface Ended {
   readonly stderr: string;
 }
 
-function gogrid(args: string[], env: Record<string, string> = {}): Promise<Ended> {
+const starts = ['--import', import.meta.resolve('tsx'), main];
+
+function environment(env: Record<string, string>): Record<string, string> {
   const { PATH = '', HOME = folder } = process.env;
-  const options = { env: { PATH, HOME, GOGRID_HOME: path.join(folder, 'home'), ...env } };
+  return { PATH, HOME, GOGRID_HOME: path.join(folder, 'home'), ...env };
+}
+
+/** Typed in the test's own folder. */
+function gogrid(args: string[], env: Record<string, string> = {}): Promise<Ended> {
+  const options = { env: environment(env), cwd: folder };
   return new Promise((resolve, reject) => {
-    const child = execFile(process.execPath, ['--import', 'tsx', main, ...args], options, (error, stdout, stderr) => {
+    const child = execFile(process.execPath, [...starts, ...args], options, (error, stdout, stderr) => {
       if (error !== null && typeof error.code !== 'number') reject(error);
       else resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr });
     });
@@ -68,4 +76,32 @@ describe('the process', () => {
     expect(unusable.stderr).toContain(file);
     expect(unusable.stderr).toContain('--home DIR');
   });
+
+  it('takes a relative path of a variable from the working folder, where it was typed', async () => {
+    const made = await gogrid(['network', 'create', '--name', 'mine', '--home', path.join(folder, 'founder')]);
+    expect(made).toMatchObject({ code: 0, stderr: '' });
+    const shown = await gogrid(['network', '--json'], { GOGRID_NETWORK_DESCRIPTOR: 'founder/network.json' });
+    expect(JSON.parse(shown.stdout)).toMatchObject({ name: 'mine' });
+    const wrong = await gogrid(['network'], { GOGRID_NETWORK_DESCRIPTOR: './network.json' });
+    expect(wrong).toMatchObject({ code: 2, stdout: '' });
+    expect(wrong.stderr).toContain(`${path.join(folder, 'network.json')}, and there is no such file`);
+  });
+
+  it('runs on when nobody reads its standard output any more, and stops in order', async () => {
+    const home = path.join(folder, 'unread');
+    const settings = { API_PORT: '0', NETWORK_PORT: '0', NETWORK_MDNS: 'false', ENGINE_KIND: 'none' };
+    const env = Object.fromEntries(Object.entries(settings).map(([name, value]) => [`GOGRID_${name}`, value]));
+    const child = spawn(process.execPath, [...starts, 'up', '--home', home], {
+      env: environment(env),
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const ended = once(child, 'exit');
+    // Its banner meets a pipe without a reader.
+    child.stdout.destroy();
+    const log = () => readFile(path.join(home, 'logs', 'gogrid.log'), 'utf8').catch(() => '');
+    await expect.poll(log, { timeout: 20_000 }).toContain('"ready"');
+    child.kill('SIGTERM');
+    expect(await ended).toEqual([0, null]);
+    expect(await log()).toContain('"asked to stop"');
+  }, 30_000);
 });

@@ -106,6 +106,9 @@ function descriptorOf(store: HomeModule, paths: HomePaths, setting: string): str
   return setting === '' ? undefined : store.resolveInHome(paths, os.homedir(), setting);
 }
 
+/** This process made a node: what it says at its end, and with which code it ends, is the node's affair from then on. */
+let hasNode = false;
+
 async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolean): Promise<NodeSession> {
   const { config } = resolved;
   // The node's modules take longest to load: they do so while the home is made ready.
@@ -123,7 +126,14 @@ async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolea
     maxBytes: config.logging.max_log_size_mb * MEBIBYTE,
     onError: (error) => process.stderr.write(`error: ${error.message}\n`),
   });
-  const logger = createLogger({ level: config.logging.level, json }, { file: logs, stderr: process.stderr });
+  const beforeLog = new Set<() => void>();
+  const stderr = {
+    write(line: string) {
+      for (const listener of beforeLog) listener();
+      process.stderr.write(line);
+    },
+  };
+  const logger = createLogger({ level: config.logging.level, json }, { file: logs, stderr });
   try {
     const { createNode } = await loading;
     const node = await createNode(config, {
@@ -136,6 +146,7 @@ async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolea
       descriptorFile: descriptorOf(store, paths, config.network.descriptor),
       portIsConfigured: isConfigured(resolved, 'network.port'),
     });
+    hasNode = true;
     return {
       node,
       logger,
@@ -143,6 +154,10 @@ async function openNode(paths: HomePaths, resolved: ResolvedConfig, json: boolea
       async close() {
         await store.removeMark(paths, process.pid).catch(() => undefined);
         await logs.close();
+      },
+      onLogPrinted(listener) {
+        beforeLog.add(listener);
+        return () => beforeLog.delete(listener);
       },
       flushSync: () => logs.flushSync(),
     };
@@ -197,6 +212,10 @@ async function edit(file: string): Promise<number> {
 const world: World = {
   args: process.argv.slice(2),
   env: process.env,
+  // Not before it is asked for: the folder may be gone.
+  get workingFolder() {
+    return process.cwd();
+  },
   program: programName({ env: process.env, script: process.argv[1] }),
   version,
   stdout: outputOf(process.stdout),
@@ -208,11 +227,11 @@ const world: World = {
       setTimeout(resolve, ms);
     }),
   home: openHome,
-  lines: () => lineInput({ input: process.stdin, output: process.stdout }),
+  lines: () => lineInput({ input: process.stdin, output: process.stdout, marksPastes: process.env.TERM !== 'dumb' }),
   processes: {
     isAlive,
     terminate,
-    startedAt,
+    startedAt: (pid) => startedAt(pid, process.env),
   },
   lookAtPort: async (host, port) => (await import('./machine/look.ts')).lookAtPort(host, port),
   lookAtOllama: async (url) => (await import('./machine/look.ts')).lookAtOllama(url),
@@ -233,8 +252,11 @@ const world: World = {
   exit: (code) => process.exit(code),
 };
 
-// `gogrid logs | head` closes its end when it has enough: that is no error, and nobody is left to tell.
-process.stdout.on('error', (error) => process.exit(systemCode(error) === 'EPIPE' ? 0 : 1));
+// `gogrid logs | head` closes its end when it has enough: that is no error, and nobody is left to tell. A node goes on, since
+// others use it, and stops in order when it is asked to: `gogrid up | head -1`, a terminal that was closed.
+process.stdout.on('error', (error) => {
+  if (!hasNode) process.exit(systemCode(error) === 'EPIPE' ? 0 : 1);
+});
 // A node whose standard error nobody reads any more goes on; its log file has everything.
 process.stderr.on('error', () => undefined);
 

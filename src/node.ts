@@ -14,6 +14,7 @@ import { followNews, type Look, type News } from './node/news.ts';
 import { buildPulls } from './node/pulls.ts';
 import { openStores } from './node/stores.ts';
 import { buildWorker, type Worker } from './node/worker.ts';
+import { isLocal } from './protocol/descriptor.ts';
 
 /** Part of the grace time that is kept for closing what is open: last words to clients, goodbye to the mesh, the disk. */
 const CLOSING_MS = 2_000;
@@ -27,6 +28,8 @@ export interface Node {
   ready(): { api: string; peerId: string; addresses: readonly string[]; pid: number };
   /** Calls back when somebody asks through the API that the node stops; returns the way to stop that. */
   onStopAsked(listener: () => void): () => void;
+  /** The mesh it is in; `descriptor` is the file that others need, undefined for `local`. */
+  mesh(): { name: string; descriptor: string | undefined; mdns: boolean };
   /** Sentences that its user should read at the start. */
   notices(): readonly string[];
   models(): readonly { readonly name: string }[];
@@ -44,6 +47,7 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
   const mesh = buildMesh(config, deps, stores, worker);
   const pulls = buildPulls(config, deps, worker.engine);
   worker.onStarterWanted = () => pulls.fetchStarter();
+  worker.arriving = (model) => pulls.arriving(model);
   const api = buildApi(config, deps, stores, worker, mesh, pulls);
 
   const { engine, provider, directory } = worker;
@@ -58,6 +62,8 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
     // It ends last: whoever asks meanwhile is told what the node waits for.
     stops.push(() => api.stop(0));
     const engineReady = engine.start();
+    // It is awaited below, which may be long after it failed.
+    engineReady.catch(() => undefined);
     stops.push(() => engine.stop());
     stops.push(() => pulls.stop());
 
@@ -123,6 +129,11 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
       };
     },
     ready: () => ({ api: apiUrl, peerId: stores.self, addresses: network.addresses(), pid: process.pid }),
+    mesh: () => ({
+      name: stores.descriptor.current.core.name,
+      descriptor: isLocal(stores.descriptor.current) ? undefined : deps.home.networkFile,
+      mdns: config.network.mdns,
+    }),
     notices: () => notices,
     models: () => engine.models(),
     pulls: () => pulls.pulls.states(),

@@ -78,65 +78,69 @@ function inside(): void {
   const content = 'a question from the other machine words=20';
   const question = (node: NodeProcess) => streamChat(openai(node), { content });
 
-  scenario('find each other, and serve nothing until both users have accepted (E49)', { within: 90_000 }, async (stage) => {
-    const engine = await stage.engine();
-    const desk = await stage.node({ name: 'desk', env: DEFAULTS });
-    const laptop = await stage.node({ name: 'laptop', engineUrl: engine.url, env: DEFAULTS });
-    const readyAt = performance.now();
-    const listedAt = await Promise.all([
-      until(async () => (await listed(desk, laptop)) !== undefined, { what: 'desk to list laptop' }),
-      until(async () => (await listed(laptop, desk)) !== undefined, { what: 'laptop to list desk' }),
-    ]).then(() => performance.now());
-    const totalMs = laptop.startedInMs + listedAt - readyAt;
-    process.stdout.write(`${totalMs.toFixed(0)} ms from the start of the second process to both lists\n`);
+  scenario(
+    'find each other, and serve nothing until both users have accepted (E49)',
+    { within: 90_000 },
+    async (stage) => {
+      const engine = await stage.engine();
+      const desk = await stage.node({ name: 'desk', env: DEFAULTS });
+      const laptop = await stage.node({ name: 'laptop', engineUrl: engine.url, env: DEFAULTS });
+      const readyAt = performance.now();
+      const listedAt = await Promise.all([
+        until(async () => (await listed(desk, laptop)) !== undefined, { what: 'desk to list laptop' }),
+        until(async () => (await listed(laptop, desk)) !== undefined, { what: 'laptop to list desk' }),
+      ]).then(() => performance.now());
+      const totalMs = laptop.startedInMs + listedAt - readyAt;
+      process.stdout.write(`${totalMs.toFixed(0)} ms from the start of the second process to both lists\n`);
 
-    const [there, here] = await Promise.all([waits(desk, laptop, 'both'), waits(laptop, desk, 'both')]);
-    expect(there.words).toBe(here.words);
-    expect(there.words).toMatch(/^[a-z]+( [a-z]+){3}$/);
-    expect(there).toMatchObject({ name: 'laptop', admitted: false, connected: true, models: [] });
-    await expectNothing();
+      const [there, here] = await Promise.all([waits(desk, laptop, 'both'), waits(laptop, desk, 'both')]);
+      expect(there.words).toBe(here.words);
+      expect(there.words).toMatch(/^[a-z]+( [a-z]+){3}$/);
+      expect(there).toMatchObject({ name: 'laptop', admitted: false, connected: true, models: [] });
+      await expectNothing();
 
-    // A program cannot compare words.
-    expect((await stage.gogrid(['peers', 'accept', 'laptop', '--home', desk.home])).code).toBe(2);
-    const shown = await stage.gogrid(['peers', '--home', desk.home]);
-    expect(shown.stdout).toContain(there.words);
-    expect(shown.stdout).toContain('peers accept laptop');
+      // A program cannot compare words.
+      expect((await stage.gogrid(['peers', 'accept', 'laptop', '--home', desk.home])).code).toBe(2);
+      const shown = await stage.gogrid(['peers', '--home', desk.home]);
+      expect(shown.stdout).toContain(there.words);
+      expect(shown.stdout).toContain('peers accept laptop');
 
-    const first = await stage.gogrid(['peers', 'accept', 'laptop', '--yes', '--home', desk.home]);
-    expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining('gogrid peers accept desk') });
-    await Promise.all([waits(desk, laptop, 'there'), waits(laptop, desk, 'here')]);
-    await expectNothing();
+      const first = await stage.gogrid(['peers', 'accept', 'laptop', '--yes', '--home', desk.home]);
+      expect(first).toMatchObject({ code: 0, stdout: expect.stringContaining('gogrid peers accept desk') });
+      await Promise.all([waits(desk, laptop, 'there'), waits(laptop, desk, 'here')]);
+      await expectNothing();
 
-    const second = await stage.gogrid(['peers', 'accept', 'desk', '--yes', '--home', laptop.home]);
-    expect(second).toMatchObject({ code: 0, stdout: 'desk and this machine now work together.\n' });
-    await answers(desk);
+      const second = await stage.gogrid(['peers', 'accept', 'desk', '--yes', '--home', laptop.home]);
+      expect(second).toMatchObject({ code: 0, stdout: 'desk and this machine now work together.\n' });
+      await answers(desk);
 
-    // What was decided outlives both.
-    const before = (await generations(engine)).length;
-    await desk.stop();
-    await laptop.stop();
-    const [deskAgain, laptopAgain] = [
-      await stage.node({ name: 'desk', env: DEFAULTS }),
-      await stage.node({ name: 'laptop', engineUrl: engine.url, env: DEFAULTS }),
-    ];
-    await answers(deskAgain);
-    expect(await generations(engine)).toHaveLength(before + 1);
-    expect((await listed(laptopAgain, deskAgain))?.words).toBe(there.words);
-    await expectNamelessLog(desk, 'laptop');
+      // What was decided outlives both.
+      const before = (await generations(engine)).length;
+      await desk.stop();
+      await laptop.stop();
+      const [deskAgain, laptopAgain] = [
+        await stage.node({ name: 'desk', env: DEFAULTS }),
+        await stage.node({ name: 'laptop', engineUrl: engine.url, env: DEFAULTS }),
+      ];
+      await answers(deskAgain);
+      expect(await generations(engine)).toHaveLength(before + 1);
+      expect((await listed(laptopAgain, deskAgain))?.words).toBe(there.words);
+      await expectNamelessLog(desk, 'laptop');
 
-    async function answers(node: NodeProcess) {
-      await until(async () => (await node.models()).length > 0, { what: `${node.name} to know the model` });
-      expect((await question(node)).text).toBe(answerTo(content));
-    }
+      async function answers(node: NodeProcess) {
+        await until(async () => (await node.models()).length > 0, { what: `${node.name} to know the model` });
+        expect((await question(node)).text).toBe(answerTo(content));
+      }
 
-    async function expectNothing() {
-      expect(await desk.models()).toEqual([]);
-      await expect(question(desk)).rejects.toMatchObject({
-        status: expect.toSatisfy((status) => [404, 503].includes(status)),
-      });
-      expect(await generations(engine)).toEqual([]);
-    }
-  });
+      async function expectNothing() {
+        expect(await desk.models()).toEqual([]);
+        await expect(question(desk)).rejects.toMatchObject({
+          status: expect.toSatisfy((status) => [404, 503].includes(status)),
+        });
+        expect(await generations(engine)).toEqual([]);
+      }
+    },
+  );
 
   scenario('of two meshes do not see each other', { within: 60_000 }, async (stage) => {
     const file = await stage.gogrid(['network', 'create', '--name', 'other', '--home', `${stage.folder}/founder`]);

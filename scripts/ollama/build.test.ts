@@ -1,9 +1,10 @@
 /** The build with stand-ins for the tools: what it says when one is missing, and that nothing half done is left. */
 
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { hostname, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { machine } from '../../src/inference/store/file-lock.ts';
 import { type BuildOptions, ensureOllama } from './build.ts';
 import { OLLAMA_HASH, ollamaProgram } from './recipe.ts';
 
@@ -64,7 +65,7 @@ test('builds it once for two runs at once, and after one that died', async () =>
   const cache = path.dirname(program);
   await mkdir(path.join(cache, 'build-4711'), { recursive: true });
   // No process has a number this high.
-  await writeFile(path.join(cache, 'lock'), JSON.stringify({ pid: 2 ** 30, host: hostname(), token: 'dead' }));
+  await writeFile(path.join(cache, 'lock'), JSON.stringify({ pid: 2 ** 30, host: await machine(), token: 'dead' }));
   expect((await Promise.all([ensureOllama(options()), ensureOllama(options())])).toSorted()).toEqual([false, true]);
   expect(await builds()).toBe(1);
   expect(lines.filter((line) => line.includes('waiting'))).toHaveLength(1);

@@ -21,8 +21,10 @@ import { fromFastify, refuseBody } from './wire-errors.ts';
 /** What every request passes. */
 export interface Gate {
   readonly guard: Guard;
-  /** Paths of the inference surface, which everybody may know. */
-  readonly openPaths: Set<string>;
+  /** Paths of the inference surface, which everybody may know, each with the methods it takes. */
+  readonly openPaths: Map<string, string[]>;
+  /** Whether the inference surface answers without a key: nothing below it is kept from anybody then. */
+  readonly isOpen: boolean;
   /** The node ends: nothing new for a model. */
   closing: boolean;
 }
@@ -45,11 +47,7 @@ export function createApp(gate: Gate, log: Logger): FastifyInstance {
   answerPreflights(app, gate.openPaths);
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply, log));
   app.setNotFoundHandler((request) => {
-    throw new GoGridError({
-      code: 'not_found',
-      message: `there is no ${request.method} ${request.url.split('?')[0]?.slice(0, 200)}`,
-      hint: 'GET /openapi.json lists what there is',
-    });
+    throw notFound(gate, request);
   });
   return app;
 }
@@ -65,20 +63,54 @@ function refusal(gate: Gate, request: FastifyRequest, reply: FastifyReply, acces
   try {
     gate.guard(request.raw, reply.raw, access);
   } catch (thrown) {
-    return withLikelyPath(gate, request, toGoGridError(thrown));
+    return explained(gate, request, toGoGridError(thrown), access);
   }
   if (!gate.closing || access !== 'inference') return undefined;
   reply.raw.setHeader('connection', 'close');
   return new GoGridError({ code: 'shutting_down', message: 'this node is shutting down' });
 }
 
-/** Who mistyped a path that needs no key is told the right one; all others are secrets of nobody, and of the key's owner. */
-function withLikelyPath({ openPaths }: Gate, request: FastifyRequest, error: GoGridError): GoGridError {
-  const path = request.url.split('?')[0] ?? '';
-  if (error.code !== 'unauthorized' || dialectOf(path) === 'control' || openPaths.has(path)) return error;
-  const meant = nearest(path, [...openPaths]);
+/**
+ * The paths of the inference surface are known to everybody: who lacks the key for one is told so, and who mistyped one is told
+ * the right one. All others are secrets of nobody, and of the key's owner.
+ */
+function explained(gate: Gate, request: FastifyRequest, error: GoGridError, access: Access): GoGridError {
+  const path = pathOf(request);
+  if (error.code !== 'unauthorized' || dialectOf(path) === 'control') return error;
+  if (access === 'inference') {
+    const message = `${path.slice(0, MAX_SHOWN_CHARS)} needs the key of this node`;
+    return new GoGridError({ code: error.code, message, ...(error.hint !== undefined && { hint: error.hint }) });
+  }
+  if (gate.isOpen && request.is404) return notFound(gate, request);
+  const meant = gate.openPaths.has(path) ? undefined : nearest(path, [...gate.openPaths.keys()]);
   if (meant === undefined) return error;
   return new GoGridError({ code: error.code, message: error.message, hint: `did you mean ${meant}?` });
+}
+
+function notFound({ openPaths }: Gate, request: FastifyRequest): GoGridError {
+  const path = pathOf(request);
+  const what = `there is no ${request.method} ${path.slice(0, MAX_SHOWN_CHARS)}`;
+  const dialect = dialectOf(path);
+  if (dialect === 'control') {
+    return new GoGridError({ code: 'not_found', message: what, hint: 'GET /openapi.json lists what there is' });
+  }
+  const methods = openPaths.get(path);
+  const own = [...openPaths.keys()].filter((known) => dialectOf(known) === dialect && !/[:*]/.test(known));
+  const meant = nearest(path, own);
+  const hint =
+    methods !== undefined
+      ? `it takes ${methods.join(' and ')}`
+      : meant !== undefined
+        ? `did you mean ${meant}?`
+        : `there are ${own.join(', ')}`;
+  return new GoGridError({ code: 'not_found', message: `${what} here`, hint });
+}
+
+/** Of a path that does not exist. */
+const MAX_SHOWN_CHARS = 200;
+
+function pathOf({ url }: FastifyRequest): string {
+  return url.split('?')[0] ?? '';
 }
 
 /** What a route says of itself; nothing means the key, and so it is for paths that do not exist. */
@@ -89,10 +121,12 @@ function accessOf(request: FastifyRequest): Access {
 }
 
 /** Answers what a browser asks before it calls, at every path of the inference surface. */
-function answerPreflights(app: FastifyInstance, paths: Set<string>): void {
+function answerPreflights(app: FastifyInstance, paths: Map<string, string[]>): void {
   app.addHook('onRoute', ({ url, method, config }) => {
-    if (config?.access !== 'inference' || method === 'OPTIONS' || paths.has(url)) return;
-    paths.add(url);
+    if (config?.access !== 'inference' || method === 'OPTIONS') return;
+    const known = paths.get(url);
+    if (known !== undefined) return void known.push(...[method].flat());
+    paths.set(url, [method].flat());
     app.options(url, INFERENCE, (request, reply) => {
       const { origin } = request.headers;
       if (origin !== undefined) void reply.headers(preflightHeaders(origin, request.headers));

@@ -205,6 +205,20 @@ describe("Ollama's pull", () => {
   });
 });
 
+it.each([
+  ["x'; reboot; '", "gogrid models pull 'x'\\''; reboot; '\\'''`"],
+  ['$(reboot)', "gogrid models pull '$(reboot)'`"],
+  ['--yes', "gogrid models pull '--yes'`"],
+  ['hf.co/a/b:Q4_K_M', 'gogrid models pull hf.co/a/b:Q4_K_M`'],
+])('makes no command of what a client calls a model: %s', async (name, command) => {
+  const { port } = await apiWith({});
+  const { text } = await ask(port, '/api/pull', {
+    method: 'POST',
+    body: JSON.stringify({ model: name, stream: false }),
+  });
+  expect(JSON.parse(text).error).toContain(command);
+});
+
 describe("Ollama's delete", () => {
   it('with the key deletes, and says nothing', async () => {
     const removed: string[] = [];

@@ -78,7 +78,13 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
     const { hint } = engine.status();
     if (status === 'error') return { state: 'error', reason: hint };
     const alone = options.expectsPeers() && deps.admittedPeers() === 0;
-    if (alone && (status === 'idle' || status === 'busy')) return { state: 'disconnected', reason: ALONE };
+    if (alone && (status === 'idle' || status === 'busy')) {
+      const waiting = deps.waiting();
+      // It has found somebody: what is missing is a person's word.
+      return waiting.length === 0
+        ? { state: 'disconnected', reason: ALONE }
+        : { state: status, reason: waitReason(waiting) };
+    }
     return { state: status, reason: hint };
   }
 
@@ -197,6 +203,18 @@ function peerOf({ node, profile, beat, beatAt }: KnownNode, link: Link, clock: C
     lastHeardAt: Math.round(clock.now() - (clock.elapsed() - beatAt)),
     hardware: { ...profile.hardware },
   };
+}
+
+/** Whose turn it is: that of this node's user first, who can do something about it here. */
+function waitReason(waiting: readonly WaitingLink[]): string {
+  const here = waiting.filter(({ waitsFor }) => waitsFor !== 'there');
+  const [who, them] = here.length > 0 ? [here, 'you here'] : [waiting, 'the user there'];
+  const names = who.length === 1 ? `'${who[0]?.name}' waits` : `${who.length} machines wait`;
+  const then =
+    here.length > 0
+      ? 'compare the four words, then gogrid peers accept NAME'
+      : 'gogrid peers accept NAME, on that machine';
+  return `no peer is admitted: ${names} for ${them}: ${then}`;
 }
 
 /** What is not known of a node that has said no more than hello. */

@@ -68,7 +68,12 @@ export interface Api {
 export function createApi(options: ApiOptions, deps: ApiDeps): Api {
   if (options.key.length < API.minKeyChars) throw new Error(`a key of fewer than ${API.minKeyChars} characters`);
   const isOpen = !options.requireKey && isLoopbackHost(options.host);
-  const gate: Gate = { guard: createGuard({ ...options, requireKey: !isOpen }), openPaths: new Set(), closing: false };
+  const gate: Gate = {
+    guard: createGuard({ ...options, requireKey: !isOpen }),
+    openPaths: new Map(),
+    isOpen,
+    closing: false,
+  };
   const exchanges = new Exchanges();
   const app = createApp(gate, deps.log);
   const hasKey = createKeyCheck(options.key);

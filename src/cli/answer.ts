@@ -82,7 +82,7 @@ export async function askModel(world: World, node: NodeClient, question: Questio
     });
     const end = await readAnswer(world, node, stream, printed, life);
     printed.finish();
-    return { text: printed.text, cancelled: false, full: end.full, summary: await summaryOf(node, stream, end.totals) };
+    return { text: printed.text, cancelled: false, full: end.full, summary: await summaryOf(node, stream, end) };
   } catch (thrown) {
     printed.finish();
     if (question.signal.aborted) return { text: printed.text, cancelled: true, full: false, summary: undefined };
@@ -116,6 +116,13 @@ class Printed {
   }
 }
 
+/** How a whole answer ended. */
+interface End {
+  /** It wanted to go on, and was at the limit of its tokens or at the end of the context. */
+  readonly full: boolean;
+  readonly totals: Totals | undefined;
+}
+
 const HANDOVER = ': handover ';
 
 async function readAnswer(
@@ -124,7 +131,7 @@ async function readAnswer(
   stream: ApiStream,
   printed: Printed,
   life: ReturnType<typeof signOfLife>,
-): Promise<{ full: boolean; totals: Totals | undefined }> {
+): Promise<End> {
   let full = false;
   let totals: Totals | undefined;
   for await (const line of stream.lines) {
@@ -182,7 +189,7 @@ async function noteHandover(world: World, node: NodeClient, text: string): Promi
 }
 
 /** `answered by kitchen (direct), 212 tokens, 41.3 tokens/s` */
-async function summaryOf(node: NodeClient, stream: ApiStream, totals: Totals | undefined): Promise<string> {
+async function summaryOf(node: NodeClient, stream: ApiStream, { full, totals }: End): Promise<string> {
   const route = totals?.route ?? stream.headers['x-gogrid-route'];
   const job = await jobOf(node, totals?.job ?? stream.headers['x-gogrid-job']);
   const attempts = totals?.attempts ?? job?.attempts ?? [];
@@ -197,6 +204,7 @@ async function summaryOf(node: NodeClient, stream: ApiStream, totals: Totals | u
     by === '' ? 'answered' : `answered by ${by}${typeof route !== 'string' || route === 'local' ? '' : ` (${route})`}`,
     ...(tokens === undefined ? [] : [tokens === 1 ? '1 token' : `${tokens} tokens`]),
     ...(typeof rate === 'number' ? [`${rate.toFixed(1)} tokens/s`] : []),
+    ...(full ? ['cut off at its limit of tokens'] : []),
   ].join(', ');
 }
 

@@ -1,6 +1,7 @@
 /** What a person reads when a node has started: where it answers, what it can do, and one thing to try. */
 
-import { type Paint, printable, shortId } from './text.ts';
+import { type Paint, printable, shellWord, shortId } from './text.ts';
+import type { MeshFacts } from './world.ts';
 
 export interface BannerFacts {
   readonly version: string;
@@ -8,6 +9,7 @@ export interface BannerFacts {
   readonly api: string;
   readonly peerId: string;
   readonly addresses: readonly string[];
+  readonly mesh: MeshFacts;
   /** Names of the models that can be asked for. */
   readonly models: readonly string[];
   /** Names of those that are being fetched. */
@@ -16,7 +18,7 @@ export interface BannerFacts {
   readonly ollamaUrl: string;
   /** Whether the user chose that address. */
   readonly ollamaConfigured: boolean;
-  /** How a shell gets the API key, when every request needs it. */
+  /** How a shell gets the API key, when every request needs it: by `api.require_key`, or where `api.host` lets others in. */
   readonly keyCommand: string | undefined;
   readonly notices: readonly string[];
   /** To be put behind `gogrid` so that the same home is meant. */
@@ -33,10 +35,10 @@ export function renderBanner(facts: BannerFacts, paint: Paint): string {
     `${paint('bold', `GoGrid ${facts.version}`)} is ready ${paint('dim', `(${shortId(facts.peerId)})`)}`,
     '',
     field('API', paint('green', facts.api), paint),
-    field('OpenAI', `${facts.api}/v1  as base URL${facts.keyCommand === undefined ? ', any API key' : ''}`, paint),
-    field('Ollama', `OLLAMA_HOST=${new URL(facts.api).host}  for its clients`, paint),
+    field('OpenAI', `${facts.api}/v1  as base URL, ${keyText(facts)}`, paint),
+    field('Ollama', `OLLAMA_HOST=${new URL(facts.api).host}  for its clients${keyHint(facts)}`, paint),
     ...modelLines(facts).map((line, index) => field(index === 0 ? 'Models' : '', line, paint)),
-    field('Mesh', meshLine(facts.addresses), paint),
+    field('Mesh', meshLine(facts), paint),
     ...facts.notices.map((notice, index) =>
       field(index === 0 ? 'Note' : '', paint('yellow', printable(notice)), paint),
     ),
@@ -52,10 +54,27 @@ function field(name: string, text: string, paint: Paint): string {
   return `  ${paint('dim', name.padEnd(8))}${text}`;
 }
 
-function meshLine(addresses: readonly string[]): string {
+function keyText({ keyCommand }: BannerFacts): string {
+  return keyCommand === undefined ? 'any API key' : `with the API key "${keyCommand}"`;
+}
+
+function keyHint({ keyCommand }: BannerFacts): string {
+  return keyCommand === undefined ? '' : ' that can send the key';
+}
+
+/** How other machines come in. In a mesh of its own they need its descriptor, whichever way they find it. */
+function meshLine({ addresses, mesh, flags }: BannerFacts): string {
+  const name = printable(mesh.name);
   const reachable = addresses.find((address) => !LOOPBACK.test(address));
-  if (reachable !== undefined) return `other machines join with --network-bootstrap ${reachable}`;
-  return 'reachable from this machine only; docs/getting-started.md shows how to join a second one';
+  if (reachable === undefined) {
+    return `${name}: reachable from this machine only; docs/getting-started.md shows how to join a second one`;
+  }
+  const how = [
+    ...(mesh.descriptor === undefined ? [] : [`--network-descriptor ${shellWord(printable(mesh.descriptor))}`]),
+    ...(mesh.mdns ? [] : [`--network-bootstrap ${reachable}`]),
+  ];
+  if (how.length === 0) return `${name}: machines of this network find it by themselves (gogrid peers${flags})`;
+  return `${name}: other machines join with ${how.join(' ')}${mesh.descriptor === undefined ? '' : ' (a copy of that file)'}`;
 }
 
 function modelLines(facts: BannerFacts): string[] {
@@ -119,5 +138,5 @@ function tryLines(facts: BannerFacts): string[] {
 export function askLine(api: string, model: string, keyCommand: string | undefined): string {
   const key = keyCommand === undefined ? '' : ` -H "Authorization: Bearer ${keyCommand}"`;
   const body = JSON.stringify({ model, messages: [{ role: 'user', content: 'Why is the sky blue?' }] });
-  return `curl ${api}/v1/chat/completions${key} -d '${printable(body)}'`;
+  return `curl ${api}/v1/chat/completions${key} -d ${shellWord(printable(body))}`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readCommand, TextBlock } from './chat-input.ts';
+import { readCommand, TextBlock, withoutEscape } from './chat-input.ts';
 
 describe('a line of a chat', () => {
   it.each([
@@ -10,7 +10,9 @@ describe('a line of a chat', () => {
     [' /BYE', { name: 'bye' }],
     ['/exit', { name: 'bye' }],
     ['/?', { name: 'help' }],
-    ['/modle', { name: 'unknown', word: '/modle' }],
+    ['/modle', { name: 'unknown', word: '/modle', meant: '/model' }],
+    ['/modle x', { name: 'unknown', word: '/modle', meant: '/model' }],
+    ['/frobnicate', { name: 'unknown', word: '/frobnicate', meant: undefined }],
   ])('%j is a command', (line, command) => {
     expect(readCommand(line)).toEqual(command);
   });
@@ -21,6 +23,16 @@ describe('a line of a chat', () => {
       expect(readCommand(line)).toBeUndefined();
     },
   );
+});
+
+it.each([
+  ['//bye', '/bye'],
+  ['//model x', '/model x'],
+  ['// a comment', '// a comment'],
+  ['http://x', 'http://x'],
+])('%j is the text %j', (line, text) => {
+  expect(readCommand(line)).toBeUndefined();
+  expect(withoutEscape(line)).toBe(text);
 });
 
 describe('a text of several lines', () => {

@@ -1,10 +1,12 @@
 /** What somebody writes in `gogrid chat`: text over one or several lines, and commands that begin with a slash. Pure. */
 
+import { nearest } from '../config/nearest.ts';
+
 export type ChatCommand =
   | { readonly name: 'model' | 'system'; readonly text: string }
   | { readonly name: 'models' | 'clear' | 'help' | 'bye' }
   /** A slash, and no command of ours. */
-  | { readonly name: 'unknown'; readonly word: string };
+  | { readonly name: 'unknown'; readonly word: string; readonly meant: string | undefined };
 
 export const COMMAND_HELP: readonly (readonly [string, string])[] = [
   ['/model NAME', 'go on with another model; without a name it lists them'],
@@ -13,10 +15,12 @@ export const COMMAND_HELP: readonly (readonly [string, string])[] = [
   ['/clear', 'begin anew: forget what was said'],
   ['/help', 'this list'],
   ['/bye', 'leave (also Ctrl-D)'],
+  ['//TEXT', 'a text that begins with a slash'],
   ['"""', 'begins a text of several lines, and ends it'],
 ];
 
 const BARE = ['models', 'clear', 'help', 'bye'] as const;
+const NAMES = ['model', 'system', ...BARE];
 const ALIASES: Readonly<Record<string, (typeof BARE)[number]>> = { '?': 'help', exit: 'bye', quit: 'bye' };
 
 /** @returns the command on a line, or undefined when it is text for the model */
@@ -28,8 +32,17 @@ export function readCommand(line: string): ChatCommand | undefined {
   if (name === 'model' || name === 'system') return { name, text: text.trim() };
   const bare = BARE.find((each) => each === name) ?? ALIASES[name];
   if (bare !== undefined) return { name: bare };
-  // A path or a comment is text: only a lone word behind the slash can have been meant as a command.
-  return text === '' && /^[a-z?]+$/.test(name) ? { name: 'unknown', word: `/${word}` } : undefined;
+  // A path or a comment is text: only a plain word behind the slash can have been meant as a command, and before more words
+  // only one that is nearly one of ours.
+  if (!/^[a-z?]+$/.test(name)) return undefined;
+  const meant = nearest(name, NAMES);
+  if (text !== '' && meant === undefined) return undefined;
+  return { name: 'unknown', word: `/${word}`, meant: meant === undefined ? undefined : `/${meant}` };
+}
+
+/** The text for the model on a line that is no command: a second slash at its beginning only says that it is text. */
+export function withoutEscape(line: string): string {
+  return /^\s*\/\/\S/.test(line) ? line.replace('/', '') : line;
 }
 
 const FENCE = '"""';

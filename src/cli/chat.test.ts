@@ -94,6 +94,16 @@ describe('a chat', () => {
     ]);
   });
 
+  it('asks what a mistyped command meant, and sends none of it', async () => {
+    const { type, code, asked, stdout } = await chat();
+    for (const line of ['/modle x', '//modle x', '/bye']) type(line);
+    expect(await code).toBe(0);
+    expect(asked.map(contents)).toEqual([['user: /modle x']]);
+    expect(plain(stdout())).toContain(
+      'There is no /modle; did you mean /model? To send a text that begins with a slash: //modle\n',
+    );
+  });
+
   it('cancels the answer at Ctrl-C and goes on, from what came of it', async () => {
     let first = true;
     const signals: AbortSignal[] = [];
@@ -121,6 +131,17 @@ describe('a chat', () => {
     await expect.poll(() => stdout()).toContain('Once upon');
     signal('SIGTERM');
     expect(await code).toBe(1);
+  });
+
+  it('ends with 1 at SIGTERM at the prompt too, with 0 at the end of the input', async () => {
+    const { code, signal, stdout } = await chat();
+    await expect.poll(() => stdout()).toContain('Talking to');
+    signal('SIGTERM');
+    expect(await code).toBe(1);
+    await running?.api.stop(0);
+    const other = await chat();
+    other.type({ kind: 'end' });
+    expect(await other.code).toBe(0);
   });
 
   it('at Ctrl-C on an empty prompt says how to leave, and leaves at the second', async () => {

@@ -5,7 +5,7 @@ import { GoGridError } from '../errors.ts';
 import { CLI } from '../limits.ts';
 import { type Answer, askModel, BrokenAnswer } from './answer.ts';
 import { usage } from './arguments.ts';
-import { type ChatCommand, COMMAND_HELP, readCommand, TextBlock } from './chat-input.ts';
+import { type ChatCommand, COMMAND_HELP, readCommand, TextBlock, withoutEscape } from './chat-input.ts';
 import { reportError } from './cli-error.ts';
 import type { Call } from './command.ts';
 import { Conversation } from './conversation.ts';
@@ -13,7 +13,7 @@ import { connect, type NodeClient } from './node-client.ts';
 import { spelled } from './program.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
 import { painter, printable } from './text.ts';
-import { chatModels, modelNamed, NO_MODEL, placesOf, unknownModel } from './which-model.ts';
+import { chatModels, modelNamed, noModelHint, placesOf, unknownModel } from './which-model.ts';
 import type { LineInput } from './world.ts';
 
 const PROMPT = '>>> ';
@@ -37,11 +37,17 @@ async function chooseModel(node: NodeClient, name: string | undefined): Promise<
   if (name === undefined) {
     const [first] = models;
     if (first !== undefined) return first;
-    throw new GoGridError({ code: 'model_not_found', message: 'no machine of the mesh has a model', hint: NO_MODEL });
+    const message = 'no machine of the mesh has a model';
+    throw new GoGridError({ code: 'model_not_found', message, hint: await noModelHint(node) });
   }
   const found = modelNamed(models, name);
-  if (found === undefined) throw unknownModel(models, name);
+  if (found === undefined) throw await unknownModel(node, models, name);
   return found;
+}
+
+function unknownCommand({ word, meant }: ChatCommand & { name: 'unknown' }): string {
+  const what = meant === undefined ? '/help lists what there is' : `did you mean ${meant}?`;
+  return `There is no ${word}; ${what}${meant === undefined ? '.' : ''} To send a text that begins with a slash: /${word}`;
 }
 
 class Chat {
@@ -89,7 +95,8 @@ class Chat {
     let interrupts = 0;
     while (!this.#ended) {
       const typed = await lines.ask(this.#block.open ? MORE_PROMPT : PROMPT);
-      if (typed.kind === 'end') return 0;
+      // The end of the input may be that of a signal, which cuts the chat off wherever it stands.
+      if (typed.kind === 'end') return this.#ended ? 1 : 0;
       if (typed.kind === 'interrupt') {
         // What was begun is thrown away, as in a shell; at an empty prompt the second time means it.
         const isEmpty = typed.text === '' && !this.#block.open;
@@ -123,7 +130,7 @@ class Chat {
 
   /** Text that came in several lines at once may hold a block of its own. */
   #gather(text: string): string | undefined {
-    if (!this.#block.open && !text.trimStart().startsWith('"""')) return text;
+    if (!this.#block.open && !text.trimStart().startsWith('"""')) return withoutEscape(text);
     let whole: string | undefined;
     for (const line of text.split('\n')) whole = this.#block.add(line) ?? whole;
     return this.#block.open ? undefined : whole;
@@ -141,7 +148,6 @@ class Chat {
         const kept = answer.text === '' ? 'The question is forgotten.' : 'The chat goes on from what came.';
         this.#say(`Cancelled. ${kept}`);
       }
-      if (answer.full) this.#say('The answer stops here: the model is at the end of its context, or of its limit.');
       if (answer.summary !== undefined) this.#say(answer.summary);
       if (this.#live) this.#call.world.stdout.write('\n');
     } catch (thrown) {
@@ -196,7 +202,7 @@ class Chat {
         this.#conversation.clear();
         return this.#say('Forgotten. The next question begins anew.');
       case 'unknown':
-        return this.#say(`There is no ${command.word}; /help lists what there is.`);
+        return this.#say(unknownCommand(command));
       default:
         this.#call.world.stdout.write(renderFacts(COMMAND_HELP, this.#sheet));
     }
@@ -205,7 +211,7 @@ class Chat {
   async #listModels(): Promise<void> {
     const node = await connect(this.#call.home);
     const models = await chatModels(node);
-    if (models.length === 0) return this.#say(`No machine of the mesh has a model: ${NO_MODEL}`);
+    if (models.length === 0) return this.#say(`No machine of the mesh has a model: ${await noModelHint(node)}`);
     const rows = await Promise.all(
       models.map(async (model): Promise<Cell[]> => {
         const name: Cell = model.name === this.#model ? { text: model.name, style: 'green' } : model.name;
@@ -219,7 +225,7 @@ class Chat {
     const node = await connect(this.#call.home);
     const models = await chatModels(node);
     const found = modelNamed(models, name);
-    if (found === undefined) throw unknownModel(models, name);
+    if (found === undefined) throw await unknownModel(node, models, name);
     this.#model = found.name;
     const keeps = this.#conversation.turns === 0 ? '' : ' It knows what was said so far; /clear begins anew.';
     this.#say(`Talking to ${found.name} on ${await placesOf(node, found)} now.${keeps}`);

@@ -2,7 +2,7 @@
 
 import { toGoGridError } from '../errors.ts';
 import { spelled } from './program.ts';
-import { painter, printableLines } from './text.ts';
+import { jsonFor, painter, printableLines } from './text.ts';
 import type { World } from './world.ts';
 
 /** Prints an error on standard error. @returns its exit code */
@@ -12,12 +12,14 @@ export function reportError(world: Pick<World, 'stderr' | 'env' | 'program'>, th
   const hint = error.hint === undefined ? undefined : spelled(error.hint, world.program);
   if (json) {
     const body = { code: error.code, message, ...(hint === undefined ? {} : { hint }) };
-    world.stderr.write(`${JSON.stringify({ error: body })}\n`);
+    world.stderr.write(`${jsonFor(world.stderr, JSON.stringify({ error: body }))}\n`);
     return error.exit;
   }
   const paint = painter(world, world.stderr);
   world.stderr.write(`${paint('red', 'error:')} ${printableLines(message)}\n`);
   if (hint !== undefined) world.stderr.write(`${paint('dim', 'hint:')}  ${printableLines(hint)}\n`);
-  if (error.code === 'internal' && error.cause instanceof Error) world.stderr.write(`${error.cause.stack}\n`);
+  if (error.code === 'internal' && error.cause instanceof Error) {
+    world.stderr.write(`${printableLines(error.cause.stack ?? error.cause.message)}\n`);
+  }
   return error.exit;
 }

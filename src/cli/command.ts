@@ -1,7 +1,7 @@
 /** What a command is: what the help says of it, and the code that runs it, loaded when it is wanted. */
 
 import type { Option } from './arguments.ts';
-import type { Paint } from './text.ts';
+import { jsonFor, type Paint } from './text.ts';
 import type { Home, World } from './world.ts';
 
 /** One run of a command. */
@@ -43,7 +43,8 @@ export function flagOf(call: Pick<Call, 'flags'>, name: string): string | undefi
 
 /** Prints an answer of the API for programs. */
 export function printJson(call: Pick<Call, 'world'>, answer: unknown): void {
-  call.world.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
+  const { stdout } = call.world;
+  stdout.write(`${jsonFor(stdout, JSON.stringify(answer, null, 2))}\n`);
 }
 
 /** How wide what goes to standard output may be, and whether in colour. */

@@ -240,6 +240,13 @@ describe('logs', () => {
 });
 
 describe('run', () => {
+  it('says when the answer wanted to go on', async () => {
+    const runJob = yields([placed, { type: 'chunk', tokens: 1, text: 'And so' }, { ...done, reason: 'length' }]);
+    const small = await worldWith(['run', 'tiny', 'A story'], { runJob });
+    expect(await runCli(small.world)).toBe(0);
+    expect(small.stderr()).toMatch(/tokens\/s, cut off at its limit of tokens\n$/);
+  });
+
   it('prints the answer, and who gave it on standard error', async () => {
     const specs: unknown[] = [];
     const runJob: RunJob = (spec, signal) => {
@@ -285,6 +292,9 @@ describe('run', () => {
     const runJob = says('a\u001b[2Jb\n\tc');
     expect((await gogrid('run tiny hello', { runJob }, { columns: 80 })).out).toBe('a[2Jb\n\tc\n');
     expect((await gogrid('run tiny hello', { runJob })).out).toBe('a\u001b[2Jb\n\tc\n');
+    const json = await gogrid('run tiny hello --json', { runJob: says('a\u009b2J') }, { columns: 80 });
+    expect(json.out).not.toMatch(/(?!\n)\p{Cc}/u);
+    expect(JSON.parse(json.out.split('\n')[0] ?? '')).toMatchObject({ message: { content: 'a\u009b2J' } });
   });
 
   it('of a model that nobody has says which one was probably meant', async () => {

@@ -2,12 +2,13 @@
 
 import { NEW_FILE, setInFile, unsetInFile } from '../config/file.ts';
 import { defaultCell } from '../config/reference.ts';
-import { describeSource, type ResolvedConfig, readValue, resolveConfig, settingNamed } from '../config/resolve.ts';
+import { describeSource, type ResolvedConfig, readValue, settingNamed } from '../config/resolve.ts';
 import { type NamedSetting, SETTINGS, valueIn } from '../config/schema.ts';
 import { toText } from '../config/value.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson, sheetOf } from './command.ts';
+import { resolveSettings } from './settings.ts';
 import { type Cell, type Column, renderTable } from './table.ts';
 
 export async function run(call: Call): Promise<number> {
@@ -24,12 +25,8 @@ export async function run(call: Call): Promise<number> {
   throw usage(`config cannot '${call.words.join(' ')}'`, 'config');
 }
 
-async function resolve(call: Call): Promise<ResolvedConfig> {
-  return resolveConfig({ env: call.world.env, file: await call.home.readConfig() });
-}
-
 async function list(call: Call): Promise<number> {
-  const resolved = await resolve(call);
+  const resolved = await resolveSettings(call);
   if (call.json) {
     const entries = SETTINGS.map((setting) => [
       setting.name,
@@ -76,7 +73,7 @@ async function path(call: Call): Promise<number> {
 
 async function get(call: Call, key: string): Promise<number> {
   const setting = settingNamed(key);
-  const resolved = await resolve(call);
+  const resolved = await resolveSettings(call);
   const value = valueIn(resolved.config, setting);
   if (call.json) printJson(call, { key, value: value ?? null, source: sourceOf(resolved, setting) });
   else call.world.stdout.write(`${toText(value)}\n`);
@@ -107,7 +104,7 @@ async function edit(call: Call): Promise<number> {
 async function finish(call: Call, setting: NamedSetting | undefined): Promise<number> {
   const { stderr } = call.world;
   try {
-    const resolved = await resolve(call);
+    const resolved = await resolveSettings(call);
     if (call.json && setting !== undefined) await get(call, setting.name);
     const source = setting === undefined ? undefined : resolved.sources.get(setting.name);
     if (source?.kind === 'variable') stderr.write(`warning: ${source.variable} is set and wins over the file\n`);

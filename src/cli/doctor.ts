@@ -1,6 +1,5 @@
 /** `gogrid doctor`: what is wrong, why, and the fix; by the running node, or from outside where none runs. */
 
-import { resolveConfig } from '../config/resolve.ts';
 import type { Config } from '../config/schema.ts';
 import type { Diagnosis, Finding } from '../contract/doctor.ts';
 import { diagnoseAbsence } from '../doctor/checks.ts';
@@ -10,6 +9,7 @@ import { usage } from './arguments.ts';
 import { type Call, printJson } from './command.ts';
 import { connect } from './node-client.ts';
 import { spelled } from './program.ts';
+import { resolveSettings } from './settings.ts';
 import { printable, type Style } from './text.ts';
 
 export async function run(call: Call): Promise<number> {
@@ -48,7 +48,7 @@ async function diagnoseFromOutside(call: Call): Promise<Diagnosis> {
 
 async function readConfig(call: Call): Promise<Config | GoGridError> {
   try {
-    return resolveConfig({ env: call.world.env, file: await call.home.readConfig() }).config;
+    return (await resolveSettings(call)).config;
   } catch (thrown) {
     return toGoGridError(thrown);
   }

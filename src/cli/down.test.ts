@@ -12,14 +12,21 @@ afterEach(async () => {
 /** A process that is there until `end`, and started when its mark says. */
 function processOf(startedAt: number | 'unknown' = 1) {
   let alive = true;
+  let looksLeft = Number.POSITIVE_INFINITY;
   const terminated: number[] = [];
   return {
     end: () => {
       alive = false;
     },
+    /** Lets it be found alive this many times more. */
+    endAfterLooks: (looks: number) => {
+      looksLeft = looks;
+    },
+    /** How many of those are left. */
+    looksLeft: () => looksLeft,
     terminated,
     processes: {
-      isAlive: () => alive,
+      isAlive: () => alive && looksLeft-- > 0,
       startedAt: async () => (startedAt === 'unknown' ? undefined : startedAt),
       terminate: (pid: number) => {
         terminated.push(pid);
@@ -41,7 +48,7 @@ it('asks through the API, and waits until the process is gone', async () => {
     {},
     {
       stopNode: () => {
-        setTimeout(child.end, 150);
+        child.endAfterLooks(2);
         return { pid: 4711, graceSecs: 20 };
       },
     },
@@ -50,6 +57,7 @@ it('asks through the API, and waits until the process is gone', async () => {
   const { code, out, err } = await down([], world);
   expect({ code, err }).toEqual({ code: 0, err: '' });
   expect(out).toMatch(/^Stopping the node \(process 4711\).*20 s\.\nThe node has stopped/);
+  expect(child.looksLeft()).toBeLessThan(0);
   expect(child.terminated).toEqual([]);
 });
 

@@ -1,12 +1,12 @@
 /** `gogrid down`: stops the node of this home in order, and waits until it is gone. */
 
-import { resolveConfig } from '../config/resolve.ts';
 import type { NodeStatusAnswer, Stopping } from '../contract/control.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import { CLI } from '../limits.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson } from './command.ts';
 import { connect, type NodeClient, notRunning } from './node-client.ts';
+import { resolveSettings } from './settings.ts';
 import { printable } from './text.ts';
 import type { NodeMark } from './world.ts';
 
@@ -62,7 +62,7 @@ async function signal(call: Call, mark: NodeMark, why: GoGridError): Promise<Ask
   }
   say(call, `Its API does not answer (${printable(why.message)}): process ${mark.pid} is sent SIGTERM.`);
   processes.terminate(mark.pid);
-  const { config } = resolveConfig({ env: call.world.env, file: await call.home.readConfig() });
+  const { config } = await resolveSettings(call);
   return { by: 'signal', graceSecs: config.node.shutdown_grace_secs, node: undefined };
 }
 

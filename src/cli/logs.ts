@@ -1,6 +1,5 @@
 /** `gogrid logs` */
 
-import { resolveConfig } from '../config/resolve.ts';
 import type { LogList } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
 import { API } from '../limits.ts';
@@ -9,7 +8,8 @@ import { usage } from './arguments.ts';
 import { type Call, flagOf } from './command.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { wholeNumber } from './numbers.ts';
-import { type Paint, printable, type Style } from './text.ts';
+import { resolveSettings } from './settings.ts';
+import { jsonFor, type Paint, printable, type Style } from './text.ts';
 import type { StoredLogLine } from './world.ts';
 
 export async function run(call: Call): Promise<number> {
@@ -40,7 +40,7 @@ async function lastLines(call: Call, lines: number, level: LogLevel): Promise<re
     return (await node.ask<LogList>({ path: `/logs?lines=${lines}&level=${level}` })).lines;
   } catch (thrown) {
     if (!(thrown instanceof GoGridError) || thrown.code !== 'node_not_running') throw thrown;
-    const { config } = resolveConfig({ env: call.world.env, file: await call.home.readConfig() });
+    const { config } = await resolveSettings(call);
     return call.home.tailLog(config.logging.log_file, lines, level);
   }
 }
@@ -75,7 +75,8 @@ function readLine(text: string): StoredLogLine | undefined {
 }
 
 function print(call: Call, line: StoredLogLine): void {
-  call.world.stdout.write(call.json ? `${JSON.stringify(line)}\n` : `${renderLogLine(line, call.paint)}\n`);
+  const { stdout } = call.world;
+  stdout.write(`${call.json ? jsonFor(stdout, JSON.stringify(line)) : renderLogLine(line, call.paint)}\n`);
 }
 
 const LEVEL_STYLES: Readonly<Record<string, Style>> = { error: 'red', warn: 'yellow', debug: 'dim', trace: 'dim' };

@@ -51,7 +51,9 @@ describe('models pull', () => {
         '',
       ].join('\n'),
     );
-    expect(small.stdout()).toBe('tiny is here (Hugging Face). Try it: gogrid run tiny "Why is the sky blue?"\n');
+    expect(small.stdout()).toBe(
+      'tiny is here (Hugging Face). Try it: gogrid run tiny "Why is the sky blue?"\nOr talk to it: gogrid chat tiny\n',
+    );
   });
 
   it('on a terminal draws one line again and again, and takes it away', async () => {

@@ -8,8 +8,10 @@ import { type Call, printJson, sheetOf } from './command.ts';
 import { connect, errorIn, type NodeClient } from './node-client.ts';
 import { spelled } from './program.ts';
 import { ProgressBar } from './progress-bar.ts';
+import { canAsk, confirmed } from './question.ts';
 import { type Cell, type Column, renderTable } from './table.ts';
-import { formatBytes, formatParameters, idText, printable, shellWord } from './text.ts';
+import { formatBytes, formatParameters, idText, jsonFor, printable, shellWord } from './text.ts';
+import { waitingSentence } from './which-model.ts';
 
 export async function run(call: Call): Promise<number> {
   const [action = 'list', name, ...more] = call.words;
@@ -36,6 +38,8 @@ async function list(call: Call): Promise<number> {
     const names = new Map(peers.map((peer) => [peer.peerId, peer.name]));
     stdout.write(renderTable(MODEL_COLUMNS, modelRows(answer.models, names, stdout.columns), sheetOf(call)));
   }
+  const waiting = answer.models.length === 0 ? await waitingSentence(node, call.home.flags) : undefined;
+  if (waiting !== undefined) stdout.write(`${spelled(waiting, call.world.program)}\n`);
   const coming = await pullsOnTheWay(node);
   for (const line of coming) stdout.write(`${line}\n`);
   if (answer.models.length === 0 && coming.length === 0) {
@@ -111,7 +115,7 @@ async function pull(call: Call, name: string): Promise<number> {
     const stream = await node.stream({ method: 'POST', path: '/model/pull', body, signal: aborter.signal });
     for await (const line of stream.lines) {
       const step = readStep(line);
-      if (call.json) world.stdout.write(`${line}\n`);
+      if (call.json) world.stdout.write(`${jsonFor(world.stdout, line)}\n`);
       if (step.status === 'success') {
         bar.clear();
         if (!call.json) world.stdout.write(arrived(call, name, step as PullSuccess));
@@ -145,9 +149,11 @@ function readStep(line: string): { readonly status: string } {
 }
 
 function arrived(call: Call, name: string, { source }: PullSuccess): string {
-  const run = spelled(`gogrid run ${shellWord(name)} "Why is the sky blue?"`, call.world.program);
+  const { flags } = call.home;
+  const ask = spelled(`gogrid run ${shellWord(name)} "Why is the sky blue?"${flags}`, call.world.program);
+  const chat = spelled(`gogrid chat ${shellWord(name)}${flags}`, call.world.program);
   const from = source === '' ? '' : ` (${printable(source)})`;
-  return `${printable(name)} is here${from}. Try it: ${run}${call.home.flags}\n`;
+  return `${printable(name)} is here${from}. Try it: ${ask}\nOr talk to it: ${chat}\n`;
 }
 
 function cancelled(name: string, latest: PullState | undefined): GoGridError {
@@ -166,7 +172,7 @@ function cancelled(name: string, latest: PullState | undefined): GoGridError {
 async function remove(call: Call, name: string): Promise<number> {
   const { world } = call;
   const node = await connect(call.home);
-  const asks = world.stdin.isTty && world.stdout.isTty && !call.json && !call.flags.has('yes');
+  const asks = canAsk(call) && !call.flags.has('yes');
   if (asks && !(await confirmed(call, `Remove ${printable(name)} from this machine? [y/N] `))) {
     world.stdout.write('Nothing was removed.\n');
     return 1;
@@ -175,14 +181,4 @@ async function remove(call: Call, name: string): Promise<number> {
   if (call.json) printJson(call, answer);
   else world.stdout.write(`${printable(answer.model)} is no longer on this machine.\n`);
   return 0;
-}
-
-async function confirmed(call: Call, question: string): Promise<boolean> {
-  const lines = call.world.lines();
-  try {
-    const typed = await lines.ask(question);
-    return typed.kind === 'line' && /^y(es)?$/i.test(typed.text.trim());
-  } finally {
-    lines.close();
-  }
 }

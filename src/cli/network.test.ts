@@ -118,6 +118,15 @@ describe('network show', () => {
     expect(JSON.parse((await gogrid(['show', '--json'], { node })).out)).toEqual(testNetwork);
   });
 
+  it('says which terms wait for a restart of the node', async () => {
+    const changed = { ...testNetwork, admission: 'confirm', pendingRestart: ['admission'] } as const;
+    const mesh = networkSchema.parse(changed);
+    running = await smallApi({}, { descriptor: { show: () => mesh, reissue: async () => mesh } });
+    const node = { api: running.url, key: testKey };
+    expect((await gogrid(['show'], { node })).out).toMatch(/^admission +confirm\n +the node here .* restarted$/m);
+    expect(JSON.parse((await gogrid(['show', '--json'], { node })).out)).toEqual(changed);
+  });
+
   it('asks the home when the node that it names is gone', async () => {
     await gogrid(['create', '--name', 'm']);
     const node = { api: 'http://127.0.0.1:9', key: testKey };

@@ -1,13 +1,13 @@
 /** `gogrid network`: the mesh of this home. A new one is made here; its founder reissues it, with or without a node. */
 
 import { peerAddress } from '../config/checks.ts';
-import { resolveConfig } from '../config/resolve.ts';
 import type { AdmissionRule, Network, NetworkChanges } from '../contract/network.ts';
 import { toGoGridError } from '../errors.ts';
 import { DESCRIPTOR } from '../limits.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf, printJson, sheetOf } from './command.ts';
 import { connect, type NodeClient } from './node-client.ts';
+import { resolveSettings } from './settings.ts';
 import { type Cell, renderFacts } from './table.ts';
 import { cut, printable, shellWord } from './text.ts';
 
@@ -129,6 +129,7 @@ function facts(mesh: Network): (readonly [string, Cell])[] {
     ['credits', mesh.genesisMicrocredits === '0' ? 'none' : `${mesh.genesisMicrocredits} microcredits`],
     ['revision', String(mesh.revision)],
     ['admission', mesh.founder === null ? LOCAL_ADMISSION : mesh.admission],
+    ...(mesh.pendingRestart?.includes('admission') === true ? ([['', PENDING]] as const) : []),
     ...rows('bootstrap', mesh.bootstrap, 'none: nodes are told where to join, or find one another'),
     ...rows('witnesses', mesh.witnesses, mesh.founder === null ? 'none' : "none named: the founder's node"),
     ...Object.entries(mesh.params).map(
@@ -138,6 +139,7 @@ function facts(mesh: Network): (readonly [string, Cell])[] {
   ];
 }
 
+const PENDING: Cell = { text: 'the node here goes by the rule before it until it is restarted', style: 'yellow' };
 /** Whoever is in the same café is in it too, so each node asks its user. */
 const LOCAL_ADMISSION = 'all, but each node lets in only whom its user accepts, unless network.accept is all';
 
@@ -201,5 +203,5 @@ async function ask(
 }
 
 async function descriptorSetting(call: Call): Promise<string> {
-  return resolveConfig({ env: call.world.env, file: await call.home.readConfig() }).config.network.descriptor;
+  return (await resolveSettings(call)).config.network.descriptor;
 }

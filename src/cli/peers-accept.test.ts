@@ -3,9 +3,10 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ApiDeps } from '../api/server.ts';
 import type { Peer } from '../contract/control.ts';
+import { GoGridError } from '../errors.ts';
 import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
-import { type SmallApi, smallApi, testKey, testPeer, testRuntime } from '../testing/small-api.ts';
+import { catalogueOf, type SmallApi, smallApi, testKey, testPeer, testRuntime, yields } from '../testing/small-api.ts';
 import { smallWorld } from '../testing/small-world.ts';
 import { runCli } from './cli.ts';
 
@@ -48,21 +49,51 @@ async function startNode(peers: Peer[]) {
   return { url: running.url, decisions };
 }
 
-async function gogrid(url: string, args: string, typed?: string) {
+async function gogrid(url: string, args: string, typed?: string, program = 'gogrid') {
   const terminal = typed === undefined ? {} : { columns: 100, env: { NO_COLOR: '1' } };
-  const small = smallWorld(args.split(' '), { node: { api: url, key: testKey }, ...terminal });
+  const small = smallWorld(args.split(' '), {
+    node: { api: url, key: testKey },
+    wait: async () => {},
+    program,
+    ...terminal,
+  });
   if (typed !== undefined) small.type(typed);
   const code = await runCli(small.world);
   return { code, out: small.stdout(), err: small.stderr() };
 }
 
 describe('gogrid peers', () => {
+  it('with nobody but one that waits speaks of that one alone, and other commands of it too', async () => {
+    const { url } = await startNode([{ ...stranger }]);
+    const { out } = await gogrid(url, 'peers');
+    expect(out).toMatch(/^One machine waits to be accepted\./);
+    expect(out).not.toContain('No other node');
+    expect((await gogrid(url, 'peers show laptop')).out).toMatch(/^comes from +10\.0\.0\.7$/m);
+    await running?.api.stop(0);
+    const nobody = new GoGridError({ code: 'model_not_found', message: 'nobody has it' });
+    running = await smallApi(
+      {},
+      { runtime: { ...testRuntime, peers: () => [stranger] }, catalogue: catalogueOf([]), runJob: yields([], nobody) },
+    );
+    expect((await gogrid(running.url, 'models')).out).toMatch(/^laptop waits to be accepted: gogrid peers\n/);
+    const asked = await gogrid(running.url, 'run tiny hello');
+    expect(asked.err).toContain('laptop waits to be accepted: gogrid peers; or get one:');
+    expect((await gogrid(running.url, 'chat')).err).toContain('laptop waits to be accepted');
+  });
+
+  it('spells the command for the other side as this one is started', async () => {
+    const { url } = await startNode([{ ...stranger }]);
+    const { out } = await gogrid(url, 'peers accept laptop --yes', undefined, 'npx gogrid');
+    expect(out).toContain('run there: npx gogrid peers accept testbox\n');
+  });
+
   it('shows those that wait apart, with their words and the commands for both sides', async () => {
     const { url } = await startNode([{ ...testPeer }, { ...stranger }]);
     const { out } = await gogrid(url, 'peers');
     expect(out).toMatch(/^other +12D3KooWPeer +idle/m);
     expect(out).not.toMatch(/^laptop/m);
-    expect(out).toContain('One machine waits to be accepted.');
+    expect(out).toMatch(/^One machine waits to be accepted\./);
+    expect(out).toMatch(/^ {2}laptop .*, 10\.0\.0\.7$/m);
     expect(out).toMatch(/^ {4}words {2}fine security recall expose$/m);
     expect(out).toMatch(/^ {4}here {3}gogrid peers accept laptop$/m);
     expect(out).toMatch(/^ {4}there {2}gogrid peers accept testbox$/m);
@@ -117,6 +148,21 @@ describe('gogrid peers accept', () => {
     expect(JSON.parse((await gogrid(url, 'peers accept laptop --yes --json')).out)).toMatchObject({
       waitsFor: 'there',
     });
+  });
+
+  it.each([
+    ['of one that waits', { words: null, waitsFor: 'here' }, /are not made yet.*nothing was changed/],
+    ['of one whose side nobody names', { words: null, waitsFor: null }, /are not made yet/],
+    ['of one that is blocked', { words: null, waitsFor: null, status: 'blocked' }, /is blocked.*gogrid peers unblock/s],
+    ['of one that is not connected', { words: null, waitsFor: null, status: 'idle' }, /is not connected/],
+  ] as const)('accepts nobody without words to compare, %s, unless it is told --yes', async (_who, changes, said) => {
+    const { url, decisions } = await startNode([{ ...stranger, ...changes }]);
+    const { code, out, err } = await gogrid(url, 'peers accept laptop', 'y');
+    expect(out + err).toMatch(said);
+    expect(out + err).toContain('gogrid peers accept laptop --yes');
+    expect([code, decisions]).toEqual([2, []]);
+    expect((await gogrid(url, 'peers accept laptop --yes')).code).toBe(0);
+    expect(decisions).toEqual([`accept ${id(1)}`]);
   });
 
   it('means one that waits, not a friend whose name it has taken', async () => {

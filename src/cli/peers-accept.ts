@@ -6,20 +6,26 @@ import { CLI } from '../limits.ts';
 import { type Call, printJson } from './command.ts';
 import { findOne } from './find.ts';
 import { connect, type NodeClient } from './node-client.ts';
+import { spelled } from './program.ts';
 import { canAsk, confirmed } from './question.ts';
 import { printable, shellWord, shortId } from './text.ts';
+import type { Home, World } from './world.ts';
 
 /** Accepts a machine that waits. Whoever types the id of one that is not connected accepts it for when it comes. */
 export async function accept(call: Call, text: string): Promise<number> {
   const node = await connect(call.home);
-  const peer = await withWords(call, node, await findToAccept(node, text));
+  const compares = !call.flags.has('yes');
+  const found = await findToAccept(node, text);
+  const peer = compares ? await withWords(call, node, found) : found;
   const name = nameOf(peer);
   if (peer.admitted) {
     if (call.json) printJson(call, { ...decided(peer) });
     else call.world.stdout.write(`${name} and this machine work together already.\n`);
     return 0;
   }
-  if (!call.flags.has('yes') && peer.words !== null && peer.waitsFor !== 'there') {
+  // What waits for the other side alone is accepted here already.
+  if (compares && peer.waitsFor !== 'there') {
+    if (peer.words === null) throw withoutWords(call, peer, text);
     if (!canAsk(call)) throw mustCompare(call, peer, text);
     call.world.stdout.write(`${name} (${shortId(peer.peerId)}) shows these words if it is the right machine:\n\n`);
     call.world.stdout.write(`    ${call.paint('bold', peer.words)}\n\n`);
@@ -36,10 +42,10 @@ export async function accept(call: Call, text: string): Promise<number> {
     printJson(call, decided(outcome));
     return 0;
   }
-  const { name: own } = await node.ask<Identity>({ path: '/identity' });
+  const own = await node.ask<Identity>({ path: '/identity' });
   const more = outcome.admitted
     ? `${name} and this machine now work together.`
-    : `${name} is accepted here. It waits for the other side: run there: gogrid peers accept ${shellWord(printable(own))}`;
+    : `${name} is accepted here. It waits for the other side: run there: ${spelled(`gogrid peers accept ${wordFor(own)}`, call.world.program)}`;
   call.world.stdout.write(`${more}\n`);
   return 0;
 }
@@ -74,15 +80,27 @@ export async function unblock(call: Call, text: string): Promise<number> {
 
 /** The command that decides about a peer: by its name where that says it all. */
 export function commandFor(
-  { world, home }: Pick<Call, 'world' | 'home'>,
+  { world, home }: { readonly world: Pick<World, 'program'>; readonly home: Pick<Home, 'flags'> },
   action: string,
-  peer: Peer,
+  peer: Pick<Peer, 'name' | 'peerId'>,
   all: readonly Peer[] = [],
-) {
-  const isPlain = /^[\p{L}\p{N}][\p{L}\p{N} ._-]*$/u.test(peer.name);
+): string {
   const isOnly = all.filter(({ name }) => name === peer.name).length < 2;
-  const who = isPlain && isOnly ? shellWord(peer.name) : peer.peerId.slice(-8);
-  return `${world.program} peers ${action} ${who}${home.flags}`;
+  return `${world.program} peers ${action} ${isOnly ? wordFor(peer) : idWord(peer)}${home.flags}`;
+}
+
+/**
+ * What names a machine in a command: its name, or the end of its id where the name might be read as a flag, as several words
+ * or as something for the shell.
+ */
+export function wordFor(peer: Pick<Peer, 'name' | 'peerId'>): string {
+  const isPlain = /^[\p{L}\p{N}][\p{L}\p{N} ._-]*$/u.test(peer.name);
+  // A name as long as an id may be the id of another machine, which would be meant then.
+  return isPlain && peer.name.length < peer.peerId.length ? shellWord(peer.name) : idWord(peer);
+}
+
+function idWord({ peerId }: Pick<Peer, 'peerId'>): string {
+  return peerId.slice(-8);
 }
 
 export function nameOf(peer: Pick<Peer, 'name' | 'peerId'>): string {
@@ -145,7 +163,23 @@ function decided({ peerId, name, admitted, words, waitsFor }: Peer): PeerDecisio
 function mustCompare(call: Call, peer: Peer, text: string): GoGridError {
   return new GoGridError({
     code: 'usage',
-    message: `nobody is here to compare the words of ${nameOf(peer)}: ${peer.words ?? 'not made yet'}`,
+    message: `nobody is here to compare the words of ${nameOf(peer)}: ${peer.words}`,
     hint: `when the other machine shows the same: ${call.world.program} peers accept ${shellWord(text)} --yes${call.home.flags}`,
+  });
+}
+
+/** Nothing shows that it is the right machine: accepting it would be believing its name. */
+function withoutWords(call: Call, peer: Peer, text: string): GoGridError {
+  const name = nameOf(peer);
+  const why: Partial<Record<Peer['status'], string>> = {
+    blocked: `${name} is blocked, so it is not connected and has no words to compare`,
+    waiting: `the words of ${name} are not made yet, so they cannot be compared`,
+  };
+  const first =
+    peer.status === 'blocked' ? `${commandFor(call, 'unblock', peer)}, then try again` : 'try again in a moment';
+  return new GoGridError({
+    code: 'usage',
+    message: `${why[peer.status] ?? `${name} is not connected, so there are no words to compare`}; nothing was changed`,
+    hint: `${first}; to accept it without comparing: ${call.world.program} peers accept ${shellWord(text)} --yes${call.home.flags}`,
   });
 }

@@ -5,10 +5,10 @@ import { usage } from './arguments.ts';
 import { type Call, printJson, sheetOf } from './command.ts';
 import { findOne } from './find.ts';
 import { connect, type NodeClient } from './node-client.ts';
-import { accept, block, commandFor, nameOf, unblock } from './peers-accept.ts';
+import { accept, block, commandFor, nameOf, unblock, wordFor } from './peers-accept.ts';
 import { spelled } from './program.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
-import { formatAgo, formatBytes, idText, printable, shellWord, shortId } from './text.ts';
+import { formatAgo, formatBytes, idText, printable, shortId } from './text.ts';
 
 export async function run(call: Call): Promise<number> {
   const [action = 'list', id, ...more] = call.words;
@@ -29,12 +29,16 @@ async function list(call: Call): Promise<number> {
   }
   const admitted = answer.peers.filter((peer) => !isOutside(peer));
   const outside = answer.peers.filter(isOutside);
-  if (admitted.length > 0) stdout.write(renderTable(PEER_COLUMNS, peerRows(admitted, stdout.columns), sheetOf(call)));
-  else stdout.write('No other node is in the mesh. docs/getting-started.md shows how to join a second machine.\n');
   const waiting = outside.filter(({ status }) => status === 'waiting');
+  // Somebody has to do something about these; the others just work.
   if (waiting.length > 0) {
-    const { name } = await node.ask<Identity>({ path: '/identity' });
-    stdout.write(spelled(`\n${waitingText(call, waiting, name)}`, call.world.program));
+    const own = await node.ask<Identity>({ path: '/identity' });
+    const text = spelled(waitingText(call, waiting, own), call.world.program);
+    stdout.write(`${text}${admitted.length > 0 ? '\n' : ''}`);
+  }
+  if (admitted.length > 0) stdout.write(renderTable(PEER_COLUMNS, peerRows(admitted, stdout.columns), sheetOf(call)));
+  else if (waiting.length === 0) {
+    stdout.write('No other node is in the mesh. docs/getting-started.md shows how to join a second machine.\n');
   }
   const blocked = outside.filter(({ status }) => status === 'blocked');
   for (const peer of blocked) {
@@ -51,20 +55,28 @@ function isOutside({ status }: Peer): boolean {
 }
 
 /** Machines that wait: who they are, which words they must show, and what to do next. */
-export function waitingText(call: Call, waiting: readonly Peer[], ownName: string): string {
+export function waitingText(call: Call, waiting: readonly Peer[], own: Pick<Identity, 'name' | 'peerId'>): string {
   const one = waiting.length === 1;
   const head = one ? 'One machine waits to be accepted.' : `${waiting.length} machines wait to be accepted.`;
   const lines = [`${head} Until both sides have accepted, neither uses or serves the other.`];
   for (const peer of waiting) {
     const { words, waitsFor, peerId, addresses } = peer;
-    const from = addresses[0] === undefined ? '' : `, ${printable(addresses[0])}`;
+    const from = addresses[0] === undefined ? '' : `, ${printable(hostOf(addresses[0]))}`;
     lines.push('', `  ${call.paint('bold', nameOf(peer))}  ${shortId(peerId)}${from}`);
     if (words !== null) lines.push(`    words  ${words}`);
     else if (waitsFor !== 'there') lines.push('    words  being made: look again in a moment');
     if (waitsFor !== 'there') lines.push(`    here   ${commandFor(call, 'accept', peer, waiting)}`);
-    if (waitsFor !== 'here') lines.push(`    there  gogrid peers accept ${shellWord(printable(ownName))}`);
+    if (waitsFor !== 'here') lines.push(`    there  gogrid peers accept ${wordFor(own)}`);
   }
   return `${lines.join('\n')}\n`;
+}
+
+/**
+ * Where a machine is that waits, of the multiaddr of its connection: the port of one that came in is not the port on which it
+ * can be reached, and it has announced no other so far.
+ */
+function hostOf(address: string): string {
+  return /^\/(?:ip4|ip6|dns[46]?)\/([^/]+)/.exec(address)?.[1] ?? address;
 }
 
 const PEER_COLUMNS: readonly Column[] = [
@@ -134,6 +146,8 @@ export function peerFacts(peer: Peer, now: number): (readonly [string, Cell])[] 
     ['version', peer.version],
     ['last heard', formatAgo(peer.lastHeardAt, now)],
     ...peer.models.map((model, index) => [index === 0 ? 'models' : '', model] as const),
-    ...peer.addresses.map((address, index) => [index === 0 ? 'addresses' : '', address] as const),
+    ...(peer.status === 'waiting'
+      ? peer.addresses.map((address) => ['comes from', hostOf(address)] as const)
+      : peer.addresses.map((address, index) => [index === 0 ? 'addresses' : '', address] as const)),
   ];
 }

@@ -6,7 +6,7 @@ import { type Answer, askModel, BrokenAnswer, cutOff, type Message } from './ans
 import { usage } from './arguments.ts';
 import type { Call } from './command.ts';
 import { type ApiStream, connect, errorIn, type NodeClient } from './node-client.ts';
-import { painter, printable } from './text.ts';
+import { jsonFor, painter, printable } from './text.ts';
 import { chatModels, unknownModel } from './which-model.ts';
 
 export async function run(call: Call): Promise<number> {
@@ -49,7 +49,7 @@ function cancelled(cause: unknown): GoGridError {
 async function explained(node: NodeClient, model: string, thrown: unknown): Promise<unknown> {
   if (!(thrown instanceof GoGridError) || thrown.code !== 'model_not_found') return thrown;
   const models = await chatModels(node).catch(() => undefined);
-  return models === undefined ? thrown : unknownModel(models, model);
+  return models === undefined ? thrown : unknownModel(node, models, model);
 }
 
 /**
@@ -76,7 +76,7 @@ async function passOn(call: Call, stream: ApiStream): Promise<number> {
     if (line.trim() === '') continue;
     const failed = errorIn(line);
     if (failed !== undefined) throw new GoGridError({ code: 'engine_failed', message: failed.message });
-    call.world.stdout.write(`${line}\n`);
+    call.world.stdout.write(`${jsonFor(call.world.stdout, line)}\n`);
     if (isLast(line)) return 0;
   }
   throw cutOff();

@@ -4,6 +4,7 @@ import { jobRecord } from '../testing/small-api.ts';
 import { smallWorld } from '../testing/small-world.ts';
 import type { NodeClient } from './node-client.ts';
 import { ownJob, signOfLife, waitsFor } from './sign-of-life.ts';
+import { displayWidth } from './text.ts';
 
 const job = (more: Partial<Job> = {}): Job =>
   ({ ...jobRecord(), state: 'running', endedAt: null, createdAt: 100, requester: 'me', ...more }) as Job;
@@ -59,6 +60,21 @@ describe('on a terminal', () => {
     expect(ended).toMatch(/\r.\[2K$/);
     life.end();
     expect(small.stderr()).toBe(ended);
+  });
+
+  it('fits the terminal by its columns, not by its characters', async () => {
+    const small = smallWorld([], { columns: 32, env: { NO_COLOR: '1' } });
+    const peer = {
+      ...node,
+      ask: async <T>({ path }: { path: string }) =>
+        (path.startsWith('/jobs') ? node.ask({ path }) : { name: '台所台所台所' }) as T,
+    };
+    const life = signOfLife(small.world, peer, 'tiny');
+    await expect.poll(() => small.stderr()).not.toBe('');
+    life.end();
+    const [, shown = ''] = small.stderr().split('\u001b[2K');
+    expect(displayWidth(shown.replace('\r', ''))).toBeLessThan(32);
+    expect(shown).toContain('台…');
   });
 
   it('is not for pipes', async () => {

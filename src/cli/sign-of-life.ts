@@ -3,7 +3,7 @@
 import type { Job, JobList } from '../contract/control.ts';
 import { CLI } from '../limits.ts';
 import type { NodeClient } from './node-client.ts';
-import { formatDuration, painter, printable, shortId } from './text.ts';
+import { cut, formatDuration, painter, printable, shortId } from './text.ts';
 import type { World } from './world.ts';
 
 export interface SignOfLife {
@@ -31,7 +31,7 @@ export function signOfLife(world: World, node: NodeClient, model: string): SignO
       if (aborter.signal.aborted) return;
       const seconds = (world.now() - startedAt) / 1000;
       const line = `…${printable(text)}${seconds < 3 ? '' : ` (${formatDuration(seconds)})`}`;
-      stderr.write(`${CLEAR_LINE}${paint('dim', line.slice(0, (stderr.columns ?? CLI.defaultColumns) - 1))}`);
+      stderr.write(`${CLEAR_LINE}${paint('dim', cut(line, (stderr.columns ?? CLI.defaultColumns) - 1))}`);
       shown = true;
       await world.wait(CLI.signOfLifeEveryMs);
     }

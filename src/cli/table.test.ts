@@ -8,6 +8,7 @@ import {
   formatBytes,
   formatDuration,
   formatParameters,
+  jsonFor,
   type Paint,
   painter,
   printable,
@@ -127,6 +128,14 @@ describe('text', () => {
 
   it('from elsewhere has nothing in it that steers a terminal', () => {
     expect(printable('a\nb\u009bc')).toBe('a�b�c');
+    const json = JSON.stringify({ name: 'a\u009b2Jb\u202e\u{e0041}\n' }, null, 2);
+    const safe = jsonFor({ isTty: true }, json);
+    expect(safe).toBe('{\n  "name": "a\\u009b2Jb\\u202e\\udb40\\udc41\\n"\n}');
+    expect(JSON.parse(safe)).toEqual(JSON.parse(json));
+    expect(jsonFor({ isTty: false }, json)).toBe(json);
+    const unseen = '\u061c\u200e\u200f\u{e0041}';
+    expect(printable(`a${unseen}`)).toBe('a����');
+    expect(printableLines(`a${unseen}b`)).toBe('ab');
     expect(printableLines('a\n\tb\r\u001b[31mc\u0007')).toBe('a\n\tb[31mc');
   });
 

@@ -2,15 +2,31 @@
 
 import type { World } from './world.ts';
 
+/**
+ * Control characters, line separators, marks that turn the direction of what stands around them (UAX #9), and tags, which are
+ * invisible.
+ */
+const STEERING = /[\p{Cc}\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu;
+
 /** Names, models and answers come from other machines: no character of them may steer the terminal. */
 export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, '�');
+  return text.replace(STEERING, '�');
 }
 
-/** As `printable`, for running text: keeps line breaks and tabs. */
+/** As `printable`, for running text: keeps line breaks and tabs, and leaves nothing where something was taken out. */
 export function printableLines(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it takes out
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, '');
+  return text.replace(STEERING, (character) => (character === '\n' || character === '\t' ? character : ''));
+}
+
+/** JSON as it is for a file or a pipe; for a terminal with every character escaped that would steer it. The values are equal. */
+export function jsonFor(output: { readonly isTty: boolean }, json: string): string {
+  if (!output.isTty) return json;
+  // Outside of its strings JSON has no control characters but these.
+  return json.replace(STEERING, (text) => (/[\n\r\t]/.test(text) ? text : text.split('').map(escaped).join('')));
+}
+
+function escaped(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
 }
 
 const NO_WIDTH = /[\p{Mn}\p{Me}\p{Cf}]/u;

@@ -4,10 +4,11 @@ import type { PullState } from '../contract/pulls.ts';
 import { NEWS } from '../limits.ts';
 import { askLine } from './banner.ts';
 import type { Call } from './command.ts';
+import { commandFor } from './peers-accept.ts';
 import { spelled } from './program.ts';
 import { ProgressBar } from './progress-bar.ts';
-import { type Paint, printable } from './text.ts';
-import type { NodeNews, RunningNode } from './world.ts';
+import { type Paint, printable, shellWord } from './text.ts';
+import type { NodeNews, NodeSession } from './world.ts';
 
 export interface NewsFacts {
   /** Base URL of the API. */
@@ -20,7 +21,8 @@ export interface NewsFacts {
 const SHOWN_MODELS = 3;
 
 /** Prints what happens, until the returned function is called. */
-export function followNews(call: Call, node: RunningNode, facts: NewsFacts): () => void {
+export function followNews(call: Call, session: NodeSession, facts: NewsFacts): () => void {
+  const { node } = session;
   const { world, paint } = call;
   const bar = new ProgressBar(world);
   /** Pulls that ended before, or were told of. */
@@ -30,6 +32,7 @@ export function followNews(call: Call, node: RunningNode, facts: NewsFacts): () 
     bar.clear();
     for (const line of lines) world.stdout.write(`${spelled(line, world.program)}\n`);
   };
+  const stopClearing = session.onLogPrinted(() => bar.clear());
   const stopNews = node.onNews((news) => print(newsLines(news, facts, paint)));
   const watchPulls = async () => {
     while (!stopped) {
@@ -48,6 +51,7 @@ export function followNews(call: Call, node: RunningNode, facts: NewsFacts): () 
   return () => {
     stopped = true;
     stopNews();
+    stopClearing();
     bar.clear();
   };
 }
@@ -61,10 +65,10 @@ function keyOf({ model, startedAt }: PullState): string {
 }
 
 function failedLines({ model, error }: PullState, { flags }: NewsFacts): string[] {
-  return [
-    `${printable(model)} could not be fetched: ${printable(error ?? 'unknown error')}`,
-    `Again: gogrid models pull ${printable(model)}${flags}`,
-  ];
+  const failed = `${model} could not be fetched`;
+  // The error of the catalogue's places begins with these words itself.
+  const sentence = error?.startsWith(failed) ? error : `${failed}: ${error ?? 'unknown error'}`;
+  return [printable(sentence), `Again: gogrid models pull ${shellWord(printable(model))}${flags}`];
 }
 
 /** The lines for one event. */
@@ -75,7 +79,7 @@ export function newsLines(news: NodeNews, facts: NewsFacts, paint: Paint): strin
     case 'models': {
       const [first = ''] = news.names;
       const ready = `${list(news.names)} ${news.names.length === 1 ? 'is' : 'are'} ready. Try it:`;
-      return [ready, `  ${askLine(facts.api, first, facts.keyCommand)}`];
+      return [ready, `  ${askLine(facts.api, first, facts.keyCommand)}`, `  gogrid chat${facts.flags}`];
     }
     case 'peer-joined': {
       const has = news.models.length === 0 ? '' : `, with ${list(news.models)}`;
@@ -89,13 +93,15 @@ export function newsLines(news: NodeNews, facts: NewsFacts, paint: Paint): strin
   }
 }
 
+/** A stranger chose its own name: it becomes part of a command only where it is plain (`commandFor`). */
 function waitingLines(news: NodeNews & { type: 'peer-waiting' }, { flags }: NewsFacts, paint: Paint): string[] {
   const words =
     news.words === undefined ? '' : `, if it shows the same four words: ${paint('bold', printable(news.words))}`;
-  return [
-    paint('yellow', `${nameOf(news)} wants to join. Accept it${words}`),
-    `  gogrid peers accept ${printable(news.name)}${flags}`,
-  ];
+  const command = commandFor({ world: { program: 'gogrid' }, home: { flags } }, 'accept', {
+    name: news.name,
+    peerId: news.id,
+  });
+  return [paint('yellow', `${nameOf(news)} wants to join. Accept it${words}`), `  ${command}`];
 }
 
 function engineName({ kind, version }: { kind: string; version: string }): string {

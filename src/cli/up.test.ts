@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ResolvedConfig } from '../config/resolve.ts';
 import { readyEvent } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
+import { CLI } from '../limits.ts';
 import { type SmallWorldOptions, smallWorld } from '../testing/small-world.ts';
 import { type BannerFacts, renderBanner } from './banner.ts';
 import { runCli } from './cli.ts';
@@ -24,6 +25,7 @@ function nodeOf(more: Partial<RunningNode> = {}): { node: RunningNode; calls: st
     ready: () => ready,
     onStopAsked: () => () => {},
     onNews: () => () => {},
+    mesh: () => ({ name: 'local', descriptor: undefined, mdns: true }),
     notices: () => [],
     models: () => [{ name: 'llama3.2:latest' }],
     engine: () => ({ kind: 'ollama', state: 'ready', hint: undefined }),
@@ -135,6 +137,22 @@ describe('gogrid up', () => {
     expect(calls).toEqual(['stop', 'close']);
   });
 
+  it('stops at a signal while it waits for the engine, without a banner', async () => {
+    const waits = Promise.withResolvers<void>();
+    const { node, calls } = nodeOf({
+      engine() {
+        waits.resolve();
+        return { kind: 'ollama', state: 'starting' };
+      },
+    });
+    const run = up([], node, { wait: (ms) => (ms === CLI.engineLookMs ? new Promise(() => {}) : undefined) });
+    await waits.promise;
+    run.signal();
+    expect(await run.code).toBe(0);
+    expect(calls).toEqual(['start', 'stop']);
+    expect(run.stdout()).toBe('');
+  });
+
   it('ends at once at a second signal', async () => {
     const { node } = nodeOf({ stop: () => new Promise(() => {}) });
     let flushed = false;
@@ -174,6 +192,7 @@ describe('the banner', () => {
   const facts: BannerFacts = {
     version: '1.2.3',
     ...ready,
+    mesh: { name: 'local', descriptor: undefined, mdns: true },
     models: [],
     coming: [],
     engine: { kind: 'ollama', state: 'unreachable' },
@@ -209,13 +228,47 @@ describe('the banner', () => {
     });
     expect(text).toContain('a:latest, b, c, d and 2 more: gogrid models --home /h');
     expect(text).toContain('-H "Authorization: Bearer $(cat /h/api.key)" -d \'{"model":"a:latest"');
-    expect(text).toContain('OLLAMA_HOST=127.0.0.1:4301');
+    expect(text).toContain('OLLAMA_HOST=127.0.0.1:4301  for its clients that can send the key');
+    expect(text).not.toContain('any API key');
+    expect(banner({ models })).toContain('as base URL, any API key');
+  });
+
+  it.each([
+    [['--api-host', '0.0.0.0'], true],
+    [['--api-host', '127.0.0.1', '--api-require-key'], true],
+    [['--api-host', '127.0.0.2'], false],
+  ])('with %j goes by who can come in whether a key is needed', async (args, needsKey) => {
+    const run = up(args, nodeOf().node);
+    await expect.poll(() => run.stdout()).toContain('Try it');
+    expect(run.stdout().includes('Bearer $(cat /h/api.key)')).toBe(needsKey);
+    expect(run.stdout().includes('any API key')).toBe(!needsKey);
+    run.signal();
+    expect(await run.code).toBe(0);
+  });
+
+  it('makes no command of what a model is called', () => {
+    const text = banner({ models: ["x'; touch /tmp/pwn; '"], engine: { kind: 'ollama', state: 'ready' } });
+    expect(text).toContain(`-d '{"model":"x'\\''; touch /tmp/pwn; '\\''"`);
   });
 
   it('says how another machine joins, or that none can', () => {
-    expect(banner({})).toContain('Mesh    reachable from this machine only');
+    expect(banner({})).toContain('Mesh    local: reachable from this machine only');
     const address = `/ip4/192.168.1.10/tcp/8443/p2p/${PEER_ID}`;
-    expect(banner({ addresses: [...ready.addresses, address] })).toContain(`--network-bootstrap ${address}\n`);
+    const addresses = [...ready.addresses, address];
+    const local = facts.mesh;
+    expect(banner({ addresses })).toContain(
+      'Mesh    local: machines of this network find it by themselves (gogrid peers)\n',
+    );
+    expect(banner({ addresses, mesh: { ...local, mdns: false } })).toContain(
+      `local: other machines join with --network-bootstrap ${address}\n`,
+    );
+    const own = { name: 'home', descriptor: '/h/network.json', mdns: true };
+    expect(banner({ addresses, mesh: own })).toContain(
+      'Mesh    home: other machines join with --network-descriptor /h/network.json (a copy of that file)\n',
+    );
+    expect(banner({ addresses, mesh: { ...own, mdns: false } })).toContain(
+      `--network-descriptor /h/network.json --network-bootstrap ${address} (`,
+    );
   });
 
   it('shows what its user should know', () => {

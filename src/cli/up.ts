@@ -1,6 +1,7 @@
 /** `gogrid up`: the node in the foreground, from its configuration to its clean end. */
 
-import { isConfigured, type ResolvedConfig, resolveConfig } from '../config/resolve.ts';
+import { isLoopback } from '../config/checks.ts';
+import { isConfigured, type ResolvedConfig } from '../config/resolve.ts';
 import { type Config, SETTINGS, type SettingName } from '../config/schema.ts';
 import type { ReadyEvent } from '../contract/control.ts';
 import { CLI } from '../limits.ts';
@@ -10,6 +11,7 @@ import { renderBanner } from './banner.ts';
 import type { Call } from './command.ts';
 import { sheetOf } from './command.ts';
 import { spelled } from './program.ts';
+import { resolveSettings } from './settings.ts';
 import { shellWord } from './text.ts';
 import { followNews } from './up-news.ts';
 import type { NodeSession, RunningNode } from './world.ts';
@@ -17,15 +19,15 @@ import type { NodeSession, RunningNode } from './world.ts';
 export async function run(call: Call): Promise<number> {
   if (call.words.length > 0)
     throw usage(`up takes no '${call.words[0]}'; settings are flags, such as --api-port 5000`, 'up');
-  const { world, home, json } = call;
-  const resolved = resolveConfig({ flags: settingFlags(call), env: world.env, file: await home.readConfig() });
+  const { home, json } = call;
+  const resolved = await resolveSettings(call, settingFlags(call));
   const session = await home.openNode(resolved, json);
   // From here on a signal or a defect ends the node in order, also while it starts.
   const end = watchForEnd(call, session);
   try {
     for (const warning of resolved.warnings) session.logger.warn({ part: 'config' }, warning);
     await session.node.start();
-    const stopNews = await announce(call, session, resolved);
+    const stopNews = await announce(call, session, resolved, end.asked);
     const code = await end.asked;
     stopNews();
     await stopInTime(call, session, resolved.config);
@@ -93,7 +95,12 @@ function watchForEnd(call: Call, session: NodeSession): End {
 }
 
 /** @returns the way to stop what it goes on saying */
-async function announce(call: Call, session: NodeSession, resolved: ResolvedConfig): Promise<() => void> {
+async function announce(
+  call: Call,
+  session: NodeSession,
+  resolved: ResolvedConfig,
+  endAsked: Promise<unknown>,
+): Promise<() => void> {
   const { world } = call;
   const ready = session.node.ready();
   await session.announce(ready.api, ready.pid);
@@ -112,29 +119,43 @@ async function announce(call: Call, session: NodeSession, resolved: ResolvedConf
     world.stdout.write(`${JSON.stringify(event)}\n`);
     return () => {};
   }
-  await engineSettled(call, session.node);
+  // Whoever stops it does not wait for a banner.
+  if (!(await engineSettled(call, session.node, endAsked))) return () => {};
   const facts = {
     version: world.version,
     api: ready.api,
     peerId: ready.peerId,
     addresses: ready.addresses,
+    mesh: session.node.mesh(),
     models: session.node.models().map((model) => model.name),
     coming: session.node.pulls().flatMap((pull) => (pull.endedAt === null ? [pull.model] : [])),
     engine: session.node.engine(),
     ollamaUrl: resolved.config.engine.ollama_url,
     ollamaConfigured: isConfigured(resolved, 'engine.ollama_url'),
-    keyCommand: resolved.config.api.require_key ? `$(cat ${shellWord(`${call.home.folder}/api.key`)})` : undefined,
+    keyCommand: needsKey(resolved.config) ? `$(cat ${shellWord(`${call.home.folder}/api.key`)})` : undefined,
     notices,
     flags: call.home.flags,
   };
   world.stdout.write(spelled(renderBanner(facts, sheetOf(call).paint), world.program));
-  return world.stdout.isTty ? followNews(call, session.node, facts) : () => {};
+  return world.stdout.isTty ? followNews(call, session, facts) : () => {};
 }
 
-/** Waits a moment for the engine's first answer, so that the banner can say what there is. */
-async function engineSettled(call: Call, node: RunningNode): Promise<void> {
+/** Whether a question to a model needs the key: where others can come in, they never may without it. */
+function needsKey({ api }: Config): boolean {
+  return api.require_key || !isLoopback(api.host);
+}
+
+/**
+ * Waits a moment for the engine's first answer, so that the banner can say what there is.
+ * @returns false as soon as the node shall stop
+ */
+async function engineSettled(call: Call, node: RunningNode, endAsked: Promise<unknown>): Promise<boolean> {
   const until = call.world.now() + CLI.engineWaitMs;
-  while (node.engine().state === 'starting' && call.world.now() < until) await call.world.wait(CLI.engineLookMs);
+  const ended = endAsked.then(() => 'ended' as const);
+  while (node.engine().state === 'starting' && call.world.now() < until) {
+    if ((await Promise.race([ended, call.world.wait(CLI.engineLookMs)])) === 'ended') return false;
+  }
+  return true;
 }
 
 /** Stops the node; when its time is up the process ends all the same, as its supervisor expects. */

@@ -4,7 +4,7 @@ import { nearest } from '../config/nearest.ts';
 import type { Model, ModelList, PeerList } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
 import type { NodeClient } from './node-client.ts';
-import { shortId } from './text.ts';
+import { printable, shortId } from './text.ts';
 
 /** Models that can hold a conversation, those of this machine first. */
 export async function chatModels(node: NodeClient): Promise<readonly Model[]> {
@@ -19,18 +19,39 @@ export function modelNamed(models: readonly Model[], name: string): Model | unde
 }
 
 /** The error for a model that nobody has, with the one that was probably meant. */
-export function unknownModel(models: readonly Model[], name: string): GoGridError {
+export async function unknownModel(node: NodeClient, models: readonly Model[], name: string): Promise<GoGridError> {
   const meant = nearestModel(models, name);
   const shown = name.slice(0, 200);
   return new GoGridError({
     code: 'model_not_found',
     message: `model '${shown}' not found${meant === undefined ? '' : `; did you mean '${meant}'?`}`,
-    hint: models.length === 0 ? NO_MODEL : '`gogrid models` lists those there are; `gogrid models pull` gets more',
+    hint:
+      models.length === 0
+        ? await noModelHint(node)
+        : '`gogrid models` lists those there are; `gogrid models pull` gets more',
   });
 }
 
-/** Where to get a first model. */
-export const NO_MODEL =
+/** Where to get a first model; a machine that waits to be accepted may have one. */
+export async function noModelHint(node: NodeClient): Promise<string> {
+  const waiting = await waitingSentence(node);
+  return waiting === undefined ? NO_MODEL : `${waiting}; or ${NO_MODEL}`;
+}
+
+/** `kitchen waits to be accepted: gogrid peers`; undefined where nobody waits, or that cannot be told now. */
+export async function waitingSentence(node: NodeClient, flags = ''): Promise<string | undefined> {
+  const answer = await node.ask<PeerList>({ path: '/mesh/peers' }).catch(() => undefined);
+  const waiting = answer?.peers.filter(({ status }) => status === 'waiting') ?? [];
+  const [first] = waiting;
+  if (first === undefined) return undefined;
+  const who =
+    waiting.length === 1
+      ? `${printable(first.name) || shortId(first.peerId)} waits`
+      : `${waiting.length} machines wait`;
+  return `${who} to be accepted: gogrid peers${flags}`;
+}
+
+const NO_MODEL =
   'get one: `gogrid models pull smollm2:135m` fetches a small one (about 100 MB), and with Ollama `ollama pull llama3.2` a better one';
 
 /** Names differ in their tag, in a letter, or are the beginning of one. */

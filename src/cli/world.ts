@@ -107,6 +107,15 @@ export interface Home {
   openNode(resolved: ResolvedConfig, json: boolean): Promise<NodeSession>;
 }
 
+/** The mesh that a node is in. */
+export interface MeshFacts {
+  readonly name: string;
+  /** File of the signed descriptor that others need; undefined for `local`, which has none. */
+  readonly descriptor: string | undefined;
+  /** Whether machines of the local network find each other by themselves. */
+  readonly mdns: boolean;
+}
+
 /** The node, as `src/node.ts` gives it to `gogrid up`. */
 export interface RunningNode {
   /** Resolves when the API answers. */
@@ -122,6 +131,7 @@ export interface RunningNode {
   };
   /** Calls back when somebody asks through the API that the node stops; returns the way to stop that. */
   onStopAsked(listener: () => void): () => void;
+  mesh(): MeshFacts;
   /** Sentences that its user should read at the start. */
   notices(): readonly string[];
   /** The models that can be asked for now. */
@@ -145,7 +155,13 @@ export type NodeNews =
   | { readonly type: 'models'; readonly names: readonly string[] }
   | { readonly type: 'peer-joined'; readonly name: string; readonly models: readonly string[]; readonly first: boolean }
   | { readonly type: 'peer-left'; readonly name: string; readonly last: boolean }
-  | { readonly type: 'peer-waiting'; readonly name: string; readonly words: string | undefined };
+  | {
+      readonly type: 'peer-waiting';
+      /** Its peer id. */
+      readonly id: string;
+      readonly name: string;
+      readonly words: string | undefined;
+    };
 
 /** A node with what belongs to its process: opened before it starts, closed after it has stopped. */
 export interface NodeSession {
@@ -154,6 +170,8 @@ export interface NodeSession {
   /** Says in the home folder that the node runs, for other commands to find it. */
   announce(api: string, pid: number): Promise<void>;
   close(): Promise<void>;
+  /** Calls back just before the log prints a line on standard error; returns the way to stop that. */
+  onLogPrinted(listener: () => void): () => void;
   /** Writes out what the log still holds, before an end that does not wait. */
   flushSync(): void;
 }
@@ -196,6 +214,8 @@ export interface World {
   /** What people write to start it: `gogrid`, or `npx gogrid` where that is the way. */
   readonly program: string;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Absolute path of the folder in which the command was typed. */
+  readonly workingFolder: string;
   readonly version: string;
   readonly stdout: Output;
   readonly stderr: Output;

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, expectTypeOf, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
@@ -108,6 +109,26 @@ describe('a value', () => {
         },
       ),
     );
+  });
+
+  it('that is a path begins at the working folder in a flag and a variable, and stays as it is in the file', () => {
+    const workingFolder = path.resolve('/work');
+    const { config } = resolveConfig({
+      workingFolder,
+      flags: new Map([['network.descriptor', '../network.json']]),
+      env: { GOGRID_ENGINE_MODELS_DIR: 'models', GOGRID_NODE_NODE_NAME: 'kitchen' },
+      file: file('[logging]\nlog_file = "own.log"\n'),
+    });
+    expect(config.network.descriptor).toBe(path.resolve('/network.json'));
+    expect(config.engine.models_dir).toBe(path.resolve('/work/models'));
+    expect(config.logging.log_file).toBe('own.log');
+    expect(config.node.node_name).toBe('kitchen');
+    // The user's folder, and the default, are no business of the working folder.
+    const env = { GOGRID_ENGINE_MODELS_DIR: '~/models', GOGRID_LOGGING_LOG_FILE: '' };
+    expect(resolveConfig({ workingFolder, env }).config).toMatchObject({
+      engine: { models_dir: '~/models' },
+      logging: { log_file: '' },
+    });
   });
 
   it('that is empty means the default', () => {

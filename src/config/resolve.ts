@@ -1,5 +1,6 @@
 /** Flag over variable over file over default: the one place where settings become a `Config`. */
 
+import path from 'node:path';
 import { GoGridError } from '../errors.ts';
 import { isLoopback } from './checks.ts';
 import { type ConfigFile, type FileEntry, readEntries } from './file.ts';
@@ -31,6 +32,8 @@ export interface ConfigInput {
   /** The process's environment, or any part of it. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly file?: ConfigFile | undefined;
+  /** Absolute path at which relative ones in flags and variables begin; without it they stay as they are. */
+  readonly workingFolder?: string;
 }
 
 export interface ResolvedConfig {
@@ -59,12 +62,15 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
     values.set(setting.name, setting.default);
     sources.set(setting.name, { kind: 'default' });
   }
+  const { workingFolder } = input;
   const take = (setting: NamedSetting, checked: Checked, source: Source) => {
     if (!checked.ok) {
       problems.push({ text: sentence(checked.problem, source), notBuilt: checked.problem.notBuilt });
       return;
     }
-    values.set(setting.name, checked.value);
+    const wasTyped = source.kind === 'flag' || source.kind === 'variable';
+    const isRelative = wasTyped && workingFolder !== undefined && isPath(setting);
+    values.set(setting.name, isRelative ? fromFolder(workingFolder, checked.value) : checked.value);
     sources.set(setting.name, source);
   };
 
@@ -83,6 +89,15 @@ export function resolveConfig(input: ConfigInput): ResolvedConfig {
 
   const config = freeze(values);
   return { config, sources, warnings: warningsOf(config, sources) };
+}
+
+function isPath(setting: NamedSetting): boolean {
+  return setting.type === 'text' && setting.isPath === true;
+}
+
+/** What begins with `~` is meant of the user's folder, which is known where the path is used. */
+function fromFolder(folder: string, value: SettingValue): SettingValue {
+  return typeof value !== 'string' || /^~(\/|$)/.test(value) ? value : path.resolve(folder, value);
 }
 
 /** Whether the user chose this value, in any of the three ways. */

@@ -9,7 +9,7 @@ import type { Setting, SettingValue, ValueOf } from './setting.ts';
 /** `version` of the file. A file of a newer program is refused, one without it is of this version. */
 export const CONFIG_VERSION = 1;
 
-const PATH = 'a path; a relative one begins at the home folder';
+const PATH = 'a path; a relative one begins at the home folder when it stands in the file, else at the working folder';
 
 export const SCHEMA = {
   node: {
@@ -93,6 +93,7 @@ export const SCHEMA = {
       type: 'text',
       default: '',
       maxChars: 4096,
+      isPath: true,
       allowed: PATH,
       whenEmpty: 'the mesh `local`',
       doc: 'The `network.json` of the mesh to join; it is copied into the home folder, which then belongs to that mesh.',
@@ -191,6 +192,7 @@ export const SCHEMA = {
       type: 'text',
       default: '',
       maxChars: 4096,
+      isPath: true,
       allowed: PATH,
       whenEmpty: '`models` in the home folder',
       doc: 'Folder of the models that GoGrid itself runs: every `*.gguf` in it counts. The starter model is in the cache folder.',
@@ -354,6 +356,7 @@ export const SCHEMA = {
       type: 'text',
       default: '',
       maxChars: 4096,
+      isPath: true,
       allowed: PATH,
       whenEmpty: '`logs/gogrid.log` in the home folder',
       doc: 'Where the log is written.',

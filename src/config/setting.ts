@@ -17,6 +17,8 @@ export interface TextSetting extends Described {
   readonly check?: Check;
   /** What it means when it is empty, for settings that may be. */
   readonly whenEmpty?: string;
+  /** A path: a relative one begins at the home folder in the file, and at the working folder in a flag or a variable. */
+  readonly isPath?: boolean;
   /** What is allowed, in words. */
   readonly allowed: string;
 }

@@ -19,6 +19,11 @@ export const network = z.object({
   admission: admissionRule.describe('whom the mesh admits; network.accept may narrow it for one node'),
   witnesses: z.array(account),
   params: z.record(z.string(), z.union([uint, z.string()])),
+  pendingRestart: z
+    .array(z.enum(['admission']))
+    .min(1)
+    .optional()
+    .describe('terms that the running node goes by only after a restart; absent where there are none'),
   file: z.string().nullable().describe('the signed descriptor, to be given to other nodes; null for `local`'),
 });
 

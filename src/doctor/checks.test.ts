@@ -14,11 +14,16 @@ const node: NodeFacts = {
   engine: { kind: 'ollama', state: 'ready', version: '0.24.0', hint: undefined },
   models: { here: 2, inMesh: 5, coming: [] },
   api: 'http://127.0.0.1:4301',
+  apiHost: '127.0.0.1',
+  apiIsLocal: true,
+  apiRequiresKey: false,
   network: { addresses: ['/ip4/192.168.1.2/tcp/8443/p2p/12D3'], wantedPort: 8443, port: 8443 },
   peers: { admitted: 1, waiting: [], bootstrap: [] },
   clock: { aheadMs: [12, -40], movedMs: 0 },
 };
 const bootstrap = '/ip4/192.168.1.9/tcp/8443/p2p/12D3KooWOther';
+
+const at = (address: string, connected: boolean | undefined, waits = false) => ({ address, connected, waits });
 
 /** The findings of one check, as `level: message → fix`. */
 function of(check: string, changes: Partial<NodeFacts>, more: Partial<MachineFacts> = {}): string[] {
@@ -75,15 +80,17 @@ describe('network and peers', () => {
     const addresses = ['/ip4/127.0.0.1/tcp/8443/p2p/12D3'];
     const network = { ...node.network, addresses };
     expect(of('network', { network })[0]).toMatch(/^ok: only this machine/);
-    const peers = { ...node.peers, bootstrap: [{ address: bootstrap, connected: true }] };
+    const peers = { ...node.peers, bootstrap: [{ address: bootstrap, connected: true, waits: false }] };
     expect(of('network', { network, peers })[0]).toMatch(/^warn: only this machine.*network\.listen 0\.0\.0\.0/);
-    expect(of('network', { network: { ...network, port: 40123 } })[0]).toMatch(/^warn: port 8443 was in use.*40123/);
+    expect(of('network', { network: { ...network, port: 40123 } })[0]).toMatch(
+      /^warn: port 8443 was in use.*40123.*at later starts.*gogrid config set network\.port 8443/,
+    );
     expect(of('network', { network: { ...network, wantedPort: 0, port: 40123 } })[0]).toMatch(/^ok/);
     expect(of('network', { network: { ...network, addresses: [] } })[0]).toMatch(/^error/);
   });
 
   it('a bootstrap node that is not connected is an error, and a warning beside others', () => {
-    const lost = { bootstrap: [{ address: bootstrap, connected: false }], waiting: [] };
+    const lost = { bootstrap: [{ address: bootstrap, connected: false, waits: false }], waiting: [] };
     expect(of('peers', { peers: { admitted: 0, ...lost } })).toEqual([
       expect.stringMatching(/^error: not connected to/),
     ]);
@@ -91,15 +98,36 @@ describe('network and peers', () => {
       'ok: 2 peers connected',
       expect.stringMatching(/^warn: not connected to .*192\.168\.1\.9/),
     ]);
-    const unnamed = { admitted: 0, waiting: [], bootstrap: [{ address: '/ip4/1.2.3.4/tcp/1', connected: undefined }] };
+    const unnamed = { admitted: 0, waiting: [], bootstrap: [at('/ip4/1.2.3.4/tcp/1', undefined)] };
     expect(of('peers', { peers: unnamed })[0]).toMatch(/^error/);
   });
 
-  it('who waits to be accepted is named', () => {
-    const peers = { admitted: 0, waiting: ['kitchen', 'attic'], bootstrap: [] };
-    expect(of('peers', { peers })).toEqual([
-      expect.stringMatching(/^warn: 'kitchen', 'attic' wait.*gogrid peers accept/),
+  it('who waits is named, with whom for and what to do', () => {
+    const waiting = [
+      { name: 'kitchen', waitsFor: 'here' },
+      { name: 'cellar', waitsFor: 'there' },
+      { name: 'attic', waitsFor: 'here' },
+      { name: 'shed', waitsFor: 'both' },
+    ] as const;
+    expect(of('peers', { peers: { admitted: 0, waiting, bootstrap: [] } })).toEqual([
+      expect.stringMatching(/^warn: 'kitchen', 'attic' wait for you here → .*gogrid peers accept/),
+      expect.stringMatching(/^warn: 'shed' waits for you here, and for the user there → .*gogrid peers accept/),
+      expect.stringMatching(/^warn: 'cellar' waits for the user there → on that machine: gogrid peers/),
     ]);
+  });
+
+  it.each(['here', 'there', 'both'] as const)('a bootstrap node that waits (%s) has been found', (waitsFor) => {
+    const waiting = [{ name: 'seed', waitsFor }];
+    for (const told of [[at(bootstrap, true, true)], [at('/ip4/1.2.3.4/tcp/1', undefined)]]) {
+      const said = of('peers', { peers: { admitted: 0, waiting, bootstrap: told } });
+      expect(said).toEqual([expect.stringMatching(/^warn: 'seed' waits for/)]);
+    }
+    const other = at('/ip4/192.168.1.7/tcp/1/p2p/12D3KooWThird', false);
+    const one = of('peers', { peers: { admitted: 0, waiting, bootstrap: [at(bootstrap, true, true), other] } });
+    expect(one[0]).toMatch(/^warn: not connected to .*Third/);
+    // A stranger that waits is no word of the node that is missing.
+    const peers = { admitted: 0, waiting, bootstrap: [at(bootstrap, false)] };
+    expect(of('peers', { peers })[0]).toMatch(/^error: not connected to/);
   });
 
   it('being alone without having been told of anybody is no fault', () => {
@@ -184,8 +212,17 @@ describe('where no node runs', () => {
       text: expect.stringContaining('api error x:1 is in use by Ollama'),
     });
     expect(busy('network.port')).toMatchObject({ healthy: true, text: expect.stringContaining('network warn') });
-    const refused = say({ ports: [{ name: 'network.port', facts: { at: 'x:1', state: 'refused', by: undefined } }] });
-    expect(refused.healthy).toBe(false);
+    const facts = { at: 'x:1', state: 'refused', by: undefined } as const;
+    expect(say({ ports: [{ name: 'network.port', facts }] }).healthy).toBe(false);
+    for (const [name, address] of [
+      ['api.port', 'api.host'],
+      ['network.port', 'network.listen'],
+    ] as const) {
+      const { findings } = diagnoseAbsence({ ...absent, ports: [{ name, facts }] }, machine);
+      const fix = findings.find(({ level }) => level === 'error')?.fix;
+      expect(fix).toContain(`gogrid config set ${address} `);
+      expect(fix).toContain(`gogrid config set ${name} `);
+    }
   });
 
   it('a configuration that is refused is told with its own words', () => {
@@ -201,4 +238,14 @@ describe('where no node runs', () => {
       text: expect.stringContaining('engine warn no Ollama answers'),
     });
   });
+});
+
+it('says to whom the API answers by the address it listens on', () => {
+  expect(of('api', {})).toEqual(['ok: answers at http://127.0.0.1:4301, to this machine only']);
+  expect(of('api', { apiHost: '0.0.0.0', apiIsLocal: false })).toEqual([
+    'ok: answers at http://127.0.0.1:4301, to other machines too (api.host is 0.0.0.0), with the key alone',
+  ]);
+  expect(of('api', { apiRequiresKey: true })).toEqual([
+    'ok: answers at http://127.0.0.1:4301, to this machine only, with the key alone',
+  ]);
 });

@@ -2,9 +2,9 @@
 
 import type { Diagnosis, Finding } from '../contract/doctor.ts';
 import { DOCTOR } from '../limits.ts';
-import type { AbsentFacts, FolderFacts, MachineFacts, NodeFacts, PortFacts } from './facts.ts';
+import type { AbsentFacts, FolderFacts, MachineFacts, NodeFacts, PortFacts, WaitingFacts } from './facts.ts';
 
-/** @param oldestNode the oldest Node that runs the program, such as `22.12` */
+/** A running node: what keeps it from being of use to this machine's programs, or to others. */
 export function diagnoseNode(node: NodeFacts, machine: MachineFacts): Diagnosis {
   return diagnosis(true, [
     engineFinding(node),
@@ -62,10 +62,10 @@ function modelFinding({ engine, models }: NodeFacts): Finding {
   return found('model', 'error', 'no machine of the mesh has a model', fix);
 }
 
-function apiFinding({ api }: NodeFacts): Finding {
-  const host = new URL(api).hostname;
-  const isOwn = host === 'localhost' || host === '[::1]' || host.startsWith('127.');
-  return found('api', 'ok', `answers at ${api}${isOwn ? ', to this machine only' : ''}`);
+function apiFinding({ api, apiHost, apiIsLocal, apiRequiresKey }: NodeFacts): Finding {
+  const key = apiRequiresKey || !apiIsLocal ? ', with the key alone' : '';
+  const whom = apiIsLocal ? 'this machine only' : `other machines too (api.host is ${apiHost})`;
+  return found('api', 'ok', `answers at ${api}, to ${whom}${key}`);
 }
 
 const LOOPBACK = /^\/(ip4\/127\.|ip6\/::1\/)/;
@@ -76,8 +76,14 @@ function networkFinding({ network, peers }: NodeFacts): Finding {
   if (first === undefined) return found('network', 'error', 'it listens nowhere: no other node can reach this one');
   const open = addresses.find((address) => !LOOPBACK.test(address));
   if (wantedPort !== 0 && port !== undefined && port !== wantedPort) {
-    const fix = `nodes that know this one by its old port do not find it: free port ${wantedPort} and start it again`;
-    return found('network', 'warn', `port ${wantedPort} was in use, so it listens on ${port}`, fix);
+    // It keeps the port it took, and does not look at the usual one again unless it is told to.
+    const fix = `to go back once ${wantedPort} is free: gogrid config set network.port ${wantedPort}, and start it again; until then open port ${port} in the firewall`;
+    return found(
+      'network',
+      'warn',
+      `port ${wantedPort} was in use, so it listens on ${port}, at later starts too`,
+      fix,
+    );
   }
   if (open !== undefined) return found('network', 'ok', `other machines reach it at ${open}`);
   const expectsOthers = peers.bootstrap.some(({ address }) => !LOOPBACK.test(address));
@@ -88,26 +94,45 @@ function networkFinding({ network, peers }: NodeFacts): Finding {
 function peerFindings({ peers }: NodeFacts): Finding[] {
   const { admitted, waiting, bootstrap } = peers;
   const findings: Finding[] = [];
-  // A node has an address for each transport: any of them says who is missing.
-  const byNode = new Map(bootstrap.map((each) => [each.address.replace(/^.*\/p2p\//, ''), each]));
-  const lost = [...byNode.values()].filter(({ connected }) => connected === false);
   if (admitted > 0) findings.push(found('peers', 'ok', `${count(admitted, 'peer')} connected`));
   else if (bootstrap.length === 0 && waiting.length === 0) {
     findings.push(found('peers', 'ok', 'no other node: this one is a mesh of its own'));
   }
+  return [...findings, ...bootstrapFindings(peers), ...waitingFindings(waiting)];
+}
+
+function bootstrapFindings({ admitted, waiting, bootstrap }: NodeFacts['peers']): Finding[] {
+  // A node has an address for each transport: any of them says who is missing.
+  const byNode = new Map(bootstrap.map((each) => [each.address.replace(/^.*\/p2p\//, ''), each]));
+  const lost = [...byNode.values()].filter(({ connected }) => connected === false);
   if (lost.length > 0) {
     const where = lost.map(({ address }) => address).join(', ');
     const fix = 'is the node running there, is the address still right, and its port open in the firewall?';
-    findings.push(found('peers', admitted > 0 ? 'warn' : 'error', `not connected to ${where}`, fix));
-  } else if (admitted === 0 && bootstrap.length > 0) {
-    findings.push(found('peers', 'error', 'connected to none of the nodes it was told of', 'check network.bootstrap'));
+    // A mesh that asks whether it is to be joined has been found.
+    const isFound = admitted > 0 || bootstrap.some(({ waits }) => waits);
+    return [found('peers', isFound ? 'warn' : 'error', `not connected to ${where}`, fix)];
   }
-  if (waiting.length > 0) {
-    const who = waiting.map((name) => `'${name}'`).join(', ');
-    const fix = 'look at both machines for the same four words, then: gogrid peers accept NAME';
-    findings.push(found('peers', 'warn', `${who} ${waiting.length === 1 ? 'waits' : 'wait'} to be accepted`, fix));
-  }
-  return findings;
+  // An address that names no node may be that of any that waits.
+  if (admitted > 0 || bootstrap.length === 0 || waiting.length > 0) return [];
+  return [found('peers', 'error', 'connected to none of the nodes it was told of', 'check network.bootstrap')];
+}
+
+const WAITS: Readonly<Record<WaitingFacts['waitsFor'], readonly [string, string]>> = {
+  here: ['for you here', 'look at both machines for the same four words, then: gogrid peers accept NAME'],
+  both: [
+    'for you here, and for the user there',
+    'look for the same four words, then on both: gogrid peers accept NAME',
+  ],
+  there: ['for the user there', 'on that machine: gogrid peers shows this one, and the command that accepts it'],
+};
+
+function waitingFindings(waiting: readonly WaitingFacts[]): Finding[] {
+  return (['here', 'both', 'there'] as const).flatMap((whom) => {
+    const names = waiting.filter(({ waitsFor }) => waitsFor === whom).map(({ name }) => `'${name}'`);
+    const [text, fix] = WAITS[whom];
+    const verb = names.length === 1 ? 'waits' : 'wait';
+    return names.length === 0 ? [] : [found('peers', 'warn', `${names.join(', ')} ${verb} ${text}`, fix)];
+  });
 }
 
 /** Peers decide: of several the middle one, so that one wrong or lying clock does not. */
@@ -153,7 +178,9 @@ function portFinding(name: 'api.port' | 'network.port', { at, state, by }: PortF
   const check = name === 'api.port' ? 'api' : 'network';
   if (state === 'free') return found(check, 'ok', `${at} is free`);
   if (state === 'refused') {
-    return found(check, 'error', `${at} cannot be listened on: not an address of this machine, or not allowed`, name);
+    const address = name === 'api.port' ? 'api.host' : 'network.listen';
+    const fix = `gogrid config set ${address} ADDRESS, or with another port: gogrid config set ${name} PORT`;
+    return found(check, 'error', `${at} cannot be listened on: not an address of this machine, or not allowed`, fix);
   }
   const message = `${at} is in use by ${by ?? 'another program'}`;
   // A node takes another network port by itself, unless one was asked for.

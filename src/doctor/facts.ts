@@ -30,6 +30,22 @@ export interface EngineFacts {
   readonly hint: string | undefined;
 }
 
+/** A peer that is connected, and that somebody has to accept first. */
+export interface WaitingFacts {
+  readonly name: string;
+  /** Who has to: this node's user, the peer's, or both. */
+  readonly waitsFor: 'here' | 'there' | 'both';
+}
+
+/** An address that the node was told to join through. */
+export interface BootstrapFacts {
+  readonly address: string;
+  /** Whether the node behind is connected; undefined where the address does not name it. */
+  readonly connected: boolean | undefined;
+  /** It is connected, and somebody has to accept it first. */
+  readonly waits: boolean;
+}
+
 /** What only a running node knows. Times are milliseconds. */
 export interface NodeFacts {
   readonly engine: EngineFacts;
@@ -41,6 +57,12 @@ export interface NodeFacts {
   };
   /** Where the API answers. */
   readonly api: string;
+  /** `api.host`: the address it listens on. */
+  readonly apiHost: string;
+  /** Whether that address stays on this machine. */
+  readonly apiIsLocal: boolean;
+  /** `api.require_key`: a question to a model needs the key even from this machine. */
+  readonly apiRequiresKey: boolean;
   readonly network: {
     /** Multiaddrs under which others reach it; empty when it listens nowhere. */
     readonly addresses: readonly string[];
@@ -51,10 +73,8 @@ export interface NodeFacts {
   };
   readonly peers: {
     readonly admitted: number;
-    /** Names of those that wait to be accepted. */
-    readonly waiting: readonly string[];
-    /** Bootstrap addresses, and whether the node behind is connected; undefined where the address does not name it. */
-    readonly bootstrap: readonly { readonly address: string; readonly connected: boolean | undefined }[];
+    readonly waiting: readonly WaitingFacts[];
+    readonly bootstrap: readonly BootstrapFacts[];
   };
   readonly clock: {
     /** For each peer: how far its clock was ahead of ours, by its newest signed statement. */

@@ -4,6 +4,7 @@ import { type ErrorCode, GoGridError, isErrorCode } from '../errors.ts';
 import { JOB } from '../limits.ts';
 import type { ToRequester } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';
+import type { Arriving, Candidates } from './candidates.ts';
 
 /**
  * Whose fault: `request` — every provider would say the same; `provider` — another one may do it, and this one goes to the
@@ -73,7 +74,7 @@ export function noProvider(
   ref: ModelRef,
   privacy: 'local' | 'mesh',
   refusals: readonly GoGridError[],
-  known: { isKnown(model: string): boolean; trouble(): string | undefined },
+  known: Pick<Candidates, 'isKnown' | 'trouble' | 'arriving'>,
 ): GoGridError {
   const busy = refusals.filter((error) => error.retry && error.retryAfterSecs !== undefined);
   if (busy.length > 0) {
@@ -90,6 +91,8 @@ export function noProvider(
       retryAfterSecs: JOB.engineRetrySecs,
     });
   }
+  const arriving = known.arriving(ref.name);
+  if (arriving !== undefined) return onItsWay(ref.name, arriving);
   const trouble = known.trouble();
   if (trouble !== undefined) {
     return new GoGridError({
@@ -114,6 +117,16 @@ export function noProvider(
   });
 }
 
+function onItsWay(model: string, { percent, secondsLeft }: Arriving): GoGridError {
+  const retryAfterSecs = retrySecs(secondsLeft ?? JOB.engineRetrySecs);
+  return new GoGridError({
+    code: 'engine_unavailable',
+    message: `model '${model}' is being fetched${percent === undefined ? '' : `, ${Math.floor(percent)} % of it is here`}`,
+    hint: `try again in ${retryAfterSecs} s; gogrid models shows how far it is`,
+    retryAfterSecs,
+  });
+}
+
 /** Nobody goes on with an answer of which the client has a part; `refusal` is why. */
 export function brokenOff(refusal: GoGridError): GoGridError {
   const { code, message, retryAfterSecs } = refusal;
@@ -126,8 +139,11 @@ export function brokenOff(refusal: GoGridError): GoGridError {
   });
 }
 
-/** `Retry-After` is a whole number of seconds within the bounds that clients bear. */
 function overloaded(message: string, secs: number): GoGridError {
-  const retryAfterSecs = Math.min(JOB.maxRetryAfterSecs, Math.max(JOB.minRetryAfterSecs, Math.ceil(secs)));
-  return new GoGridError({ code: 'overloaded', message, retryAfterSecs });
+  return new GoGridError({ code: 'overloaded', message, retryAfterSecs: retrySecs(secs) });
+}
+
+/** `Retry-After` is a whole number of seconds within the bounds that clients bear. */
+function retrySecs(secs: number): number {
+  return Math.min(JOB.maxRetryAfterSecs, Math.max(JOB.minRetryAfterSecs, Math.ceil(secs)));
 }

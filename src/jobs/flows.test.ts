@@ -55,6 +55,19 @@ describe('a job', () => {
     expect(error).toMatchObject({ code: 'engine_unavailable', hint: 'start it', retryAfterSecs: JOB.engineRetrySecs });
   });
 
+  test('of a model that is on its way says how far it is, and when to ask again', async () => {
+    const [here] = smallMesh(
+      { nodes: [{ trouble: 'pull it', arriving: { percent: 37.9, secondsLeft: 12.3 } }] },
+      systemClock,
+    );
+    const error = await errorOf(collect(here!.requester.run(question('x', { model: 'nope' }), never)));
+    expect(error).toMatchObject({
+      code: 'engine_unavailable',
+      message: "model 'nope:latest' is being fetched, 37 % of it is here",
+      retryAfterSecs: 13,
+    });
+  });
+
   test('pinned to a digest nobody has is refused', async () => {
     const [here] = smallMesh({ nodes: [{}] }, systemClock);
     const model = `words@sha256:${'cd'.repeat(32)}`;

@@ -12,6 +12,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { Ask } from './ask.ts';
 import type { JobBook } from './book.ts';
 import { checkRequest, stopsOf } from './bounds.ts';
+import type { Candidates } from './candidates.ts';
 import { blameOf, brokenOff, failureOf, noProvider } from './failure.ts';
 import { memoryChannel } from './memory-channel.ts';
 import type { JobOutput, JobSpec } from './output.ts';
@@ -19,17 +20,6 @@ import type { PeerLink, ProviderChannel, RequesterChannel } from './ports.ts';
 import { type Candidate, rank } from './ranking.ts';
 import { planResume } from './resume.ts';
 import { watchSilence } from './silence.ts';
-
-/** Who could run a model, from what is known here. */
-export interface Candidates {
-  /** Providers of this model that take jobs now, this machine included. */
-  providersOf(model: string): readonly KnownProvider[];
-  /** Whether anybody is known to have this model, even if nobody takes jobs now. */
-  isKnown(model: string): boolean;
-  /** Why the models of this machine are not known now, and what to do; undefined when they are. */
-  trouble(): string | undefined;
-}
-export type KnownProvider = Omit<Candidate, 'failed' | 'otherDigest'>;
 
 export interface RequesterDeps {
   readonly candidates: Candidates;

@@ -2,7 +2,6 @@
 
 import { constants } from 'node:fs';
 import { access, stat, statfs } from 'node:fs/promises';
-import http from 'node:http';
 import { createServer } from 'node:net';
 import { freemem, totalmem } from 'node:os';
 import path from 'node:path';
@@ -96,23 +95,18 @@ export async function lookAtOllama(url: string): Promise<string | undefined> {
   }
 }
 
-function get(url: string): Promise<{ server: string; text: string } | undefined> {
-  return new Promise((resolve) => {
-    const request = http.get(url, { agent: false, timeout: DOCTOR.probeMs }, (response) => {
-      let text = '';
-      const done = () => {
-        resolve({ server: String(response.headers.server ?? ''), text });
-        request.destroy();
-      };
-      response.setEncoding('utf8');
-      response.on('data', (piece: string) => {
-        text += piece;
-        if (text.length > DOCTOR.maxProbeChars) done();
-      });
-      response.on('end', done);
-    });
-    request.on('timeout', () => request.destroy());
-    request.on('error', () => resolve(undefined));
-    request.on('close', () => resolve(undefined));
-  });
+/** What answers there, as far as it does so in `probeMs`; of a long answer its beginning. */
+async function get(url: string): Promise<{ server: string; text: string } | undefined> {
+  try {
+    const signal = AbortSignal.timeout(DOCTOR.probeMs);
+    const { body, headers } = await fetch(url, { signal, redirect: 'manual', headers: { connection: 'close' } });
+    let text = '';
+    for await (const piece of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      text += piece;
+      if (text.length > DOCTOR.maxProbeChars) break;
+    }
+    return { server: headers.get('server') ?? '', text: text.slice(0, DOCTOR.maxProbeChars) };
+  } catch {
+    return undefined;
+  }
 }

@@ -13,9 +13,9 @@ it('tells whether a process is there', () => {
 
 it.skipIf(process.platform === 'win32')('tells when a process started, to the second or two', async () => {
   const own = Date.now() - process.uptime() * 1000;
-  const told = (await startedAt(process.pid)) ?? 0;
+  const told = (await startedAt(process.pid, process.env)) ?? 0;
   expect(Math.abs(told - own)).toBeLessThan(2_500);
-  expect(await startedAt(NOBODY)).toBeUndefined();
+  expect(await startedAt(NOBODY, process.env)).toBeUndefined();
 });
 
 it.skipIf(process.platform === 'win32')('asks a process to end', async () => {

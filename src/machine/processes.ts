@@ -40,10 +40,16 @@ export function onParentGone(listener: () => void): () => void {
   return () => clearInterval(timer);
 }
 
-/** When a process started, in milliseconds since 1970, to the second; undefined where that cannot be told. */
-export async function startedAt(pid: number): Promise<number | undefined> {
+/**
+ * When a process started, in milliseconds since 1970, to the second; undefined where that cannot be told.
+ * @param env where `ps` is found, by its `PATH`; nothing else of it is passed on
+ */
+export async function startedAt(
+  pid: number,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number | undefined> {
   if (process.platform === 'linux') return startedOnLinux(pid);
-  return process.platform === 'win32' ? undefined : startedByPs(pid);
+  return process.platform === 'win32' ? undefined : startedByPs(pid, env);
 }
 
 async function startedOnLinux(pid: number): Promise<number | undefined> {
@@ -60,9 +66,9 @@ async function startedOnLinux(pid: number): Promise<number | undefined> {
 }
 
 /** `lstart` is a date such as `Tue Nov 21 07:00:00 2023`, in local time. */
-function startedByPs(pid: number): Promise<number | undefined> {
+function startedByPs(pid: number, { PATH }: Readonly<Record<string, string | undefined>>): Promise<number | undefined> {
   return new Promise((resolve) => {
-    const options = { timeout: HOME.processLookMs, env: { ...process.env, LC_ALL: 'C' } };
+    const options = { timeout: HOME.processLookMs, env: { PATH, LC_ALL: 'C' } };
     execFile('ps', ['-o', 'lstart=', '-p', String(pid)], options, (error, output) => {
       const time = error === null ? Date.parse(output.trim()) : Number.NaN;
       resolve(Number.isNaN(time) ? undefined : time);

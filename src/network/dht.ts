@@ -27,7 +27,9 @@ export function modelKey(model: string): CID {
 export interface ProviderRecordsDeps {
   readonly dht: KadDHT;
   readonly self: NodeId;
-  readonly dialer: Dialer;
+  /** Whether this side works with a node: of all others no word is taken, and none is dialed. */
+  readonly accepts: (node: NodeId) => boolean;
+  readonly dialer: Pick<Dialer, 'reach'>;
   readonly state: Pick<StateExchange, 'ask'>;
   readonly directory: Directory;
   readonly clock: Clock;
@@ -86,7 +88,7 @@ export class ProviderRecords {
         if (event.name !== 'PROVIDER') continue;
         const hits = event.providers
           .map(({ id, multiaddrs }) => ({ node: id.toString(), addresses: multiaddrs.map(String) }))
-          .filter(({ node }) => !seen.has(node))
+          .filter(({ node }) => !seen.has(node) && this.#deps.accepts(node))
           .slice(0, MESH.dhtMaxProviders);
         for (const { node } of hits) seen.add(node);
         const answers = await Promise.all(hits.map((hit) => this.#confirm(hit.node, hit.addresses, model, bounded)));

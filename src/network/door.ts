@@ -20,7 +20,9 @@ export interface DoorOptions {
 
 export interface DoorDeps {
   readonly store: AcceptedPeers;
-  readonly isConnected: (node: NodeId) => boolean;
+  /** Whether a connected peer waits until somebody accepts. */
+  readonly waits: (node: NodeId) => boolean;
+  readonly isAdmitted: (node: NodeId) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -28,34 +30,40 @@ export interface DoorDeps {
 export class Door {
   readonly acceptance: Acceptance;
   readonly #rule: AcceptRule;
+  readonly #waits: (node: NodeId) => boolean;
   readonly #words: PairWords;
-  readonly #makeWords: (node: NodeId) => Promise<string>;
 
-  constructor({ self, networkId, rule }: DoorOptions, { store, isConnected, clock, log }: DoorDeps) {
+  constructor({ self, networkId, rule }: DoorOptions, { store, waits, isAdmitted, clock, log }: DoorDeps) {
     this.#rule = rule;
+    this.#waits = waits;
     this.acceptance = new Acceptance(rule, store, log);
-    this.#makeWords = (node) => wordsOf(networkId, self, node);
-    this.#words = new PairWords({ make: this.#makeWords, isWanted: isConnected, clock, log });
+    this.#words = new PairWords({
+      make: (node) => wordsOf(networkId, self, node),
+      // Who lets everybody in has no need of words for those who are in; the user of one that waits compares them, there.
+      isWanted: (node) => waits(node) || (rule === 'confirm' && isAdmitted(node)),
+      clock,
+      log,
+    });
   }
 
   stop(): void {
     this.#words.stop();
   }
 
-  /** A peer of this mesh is there: its words are made. Where nobody is asked to compare them there are none. */
+  /** A peer of this mesh is there: its words are made, where somebody is asked to compare them. */
   onPeer(node: NodeId): void {
-    if (this.#rule === 'confirm') this.#words.want(node);
+    this.#words.want(node);
   }
 
-  /** The four words, once they are made. */
+  /** The four words, once they are made; of a peer that needs them and has none yet, they are made soon. */
   words(node: NodeId): string | undefined {
     return this.#words.of(node);
   }
 
-  /** The four words, made now if they have to be; undefined under the rule `all`. */
+  /** The four words, made now if they have to be; undefined under the rule `all`, of a node that does not wait. */
   async wordsNow(node: NodeId): Promise<string | undefined> {
-    if (this.#rule === 'all') return undefined;
-    return this.#words.of(node) ?? (await this.#makeWords(node));
+    if (this.#rule === 'all' && !this.#waits(node)) return undefined;
+    return this.#words.now(node);
   }
 
   blocked(): AcceptedPeer[] {

@@ -1,9 +1,14 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
+import type { Connection } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../clock.ts';
 import { MESH } from '../limits.ts';
 import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
+import { silentLogger } from '../telemetry/logger.ts';
 import {
   buildLoopbackNode,
   startLoopbackNode,
@@ -12,7 +17,10 @@ import {
   TEST_NETWORK_ID,
 } from '../testing/loopback-mesh.ts';
 import { encodeFrame } from './frames.ts';
+import { Admission } from './hello.ts';
+import { createHost, type Host } from './libp2p.ts';
 import { HELLO_PROTOCOL, JOB_PROTOCOL, networkNames, STATE_PROTOCOL } from './protocols.ts';
+import { loadTransports } from './transports.ts';
 
 // Every wait ends with its condition; the bound is for machines that are busy with something else.
 vi.setConfig({ testTimeout: 30_000 });
@@ -86,6 +94,111 @@ describe('a node of another mesh', () => {
     expect(opened).not.toHaveBeenCalled();
     expect([node.events, other.events]).toEqual([[], []]);
     expect([...node.directory.nodes(), ...other.directory.nodes()]).toEqual([]);
+  });
+});
+
+/** A stranger that says hello by hand on a connection of its own, and does not let this node in. */
+async function startRaw(node: { address(): string }) {
+  const stranger = await startStranger();
+  const connect = () => stranger.dial(multiaddr(node.address()), { force: true });
+  const say = async (connection: Connection, waiting: boolean) => {
+    const stream = await connection.newStream(HELLO_PROTOCOL);
+    const hello = { type: 'hello', networkId: TEST_NETWORK_ID, name: 'raw', version: '1', features: [], waiting };
+    stream.send(encodeFrame(hello));
+    await stream.close().catch(() => {});
+  };
+  return { id: stranger.peerId.toString(), connect, say };
+}
+
+describe('a full waiting room', () => {
+  it('keeps nobody out who does not have to wait: not who dials, and not who is dialed', async () => {
+    const seed = await startLoopbackNode();
+    for (let n = 0; n < MESH.maxWaitingPerAddress; n++) {
+      const { connect, say } = await startRaw(seed);
+      await say(await connect(), true);
+    }
+    await vi.waitFor(() => expect(seed.network.waiting()).toHaveLength(MESH.maxWaitingPerAddress), soon);
+    const dialing = await startLoopbackNode({ bootstrap: [seed.address()] });
+    await vi.waitFor(() => expect(seed.network.peers().map(({ node }) => node)).toEqual([dialing.id]), soon);
+    await dialing.stop();
+    const dialed = await startLoopbackNode();
+    seed.network.setBootstrap([dialed.address()]);
+    await vi.waitFor(() => expect(seed.network.peers().map(({ node }) => node)).toEqual([dialed.id]), soon);
+    // Who would have to wait is still turned away.
+    const { id, connect, say } = await startRaw(seed);
+    const connection = await connect();
+    await say(connection, true);
+    await vi.waitFor(() => expect(connection.status).not.toBe('open'), { timeout: MESH.helloTimeoutMs + 5000 });
+    expect(seed.network.waiting().map(({ node }) => node)).not.toContain(id);
+  });
+});
+
+/** A host with nothing on it but admission, so that a test sees when each of its connections is gone. */
+async function startDoor() {
+  const events = { admitted: vi.fn(), left: vi.fn(), waiting: vi.fn(), refused: vi.fn(), heard: vi.fn() };
+  const networkId = TEST_NETWORK_ID;
+  const admission = new Admission(
+    {
+      clock: systemClock,
+      log: silentLogger,
+      onViolation: () => {},
+      own: () => ({ networkId: Uint8Array.from(networkId), name: 'door', version: '1', features: [], revision: 0 }),
+      accepts: () => true,
+      isChosen: () => false,
+    },
+    events,
+  );
+  const transports = await loadTransports(['tcp'], silentLogger);
+  const listen = ['/ip4/127.0.0.1/tcp/0'];
+  const host = await createHost(
+    { seed: randomBytes(32), version: '1', names: networkNames(networkId), listen, transports, isBlocked: () => false },
+    admission,
+  );
+  await admission.attach(host);
+  await host.start();
+  hosts.push(host);
+  const connections = (id: string) => host.getConnections(peerIdFromString(id)).length;
+  return { admission, events, connections, address: () => host.getMultiaddrs()[0]!.toString() };
+}
+
+const hosts: Host[] = [];
+afterEach(async () => {
+  await Promise.all(hosts.splice(0).map((host) => host.stop()));
+});
+
+describe('a peer that comes back on another connection before its old one is closed', () => {
+  /** Its old connection, on which it was admitted, is closed; on the young one it has still to say hello. */
+  async function comeBack() {
+    const door = await startDoor();
+    const { id, connect, say } = await startRaw(door);
+    const old = await connect();
+    await say(old, false);
+    await vi.waitFor(() => expect(door.events.admitted).toHaveBeenCalledOnce(), soon);
+    const young = await connect();
+    await vi.waitFor(() => expect(door.connections(id)).toBe(2), soon);
+    await old.close();
+    await vi.waitFor(() => expect(door.connections(id)).toBe(1), soon);
+    return { ...door, id, young, say };
+  }
+
+  it('stays', async () => {
+    const { admission, events, id, young, say } = await comeBack();
+    expect(admission.isAdmitted(id)).toBe(true);
+    await say(young, false);
+    await vi.waitFor(() => expect(events.heard).toHaveBeenCalledTimes(2), soon);
+    expect(admission.isAdmitted(id)).toBe(true);
+    expect([events.left.mock.calls, young.status]).toEqual([[], 'open']);
+  });
+
+  it.each([
+    ['never says hello', undefined],
+    ['has not let this node in', true],
+  ])('goes, when on the new one it %s', async (_what, waiting) => {
+    const { admission, events, id, young, say } = await comeBack();
+    if (waiting !== undefined) await say(young, waiting);
+    await vi.waitFor(() => expect(events.left).toHaveBeenCalledOnce(), soon);
+    expect(admission.isAdmitted(id)).toBe(false);
+    await vi.waitFor(() => expect(young.status).not.toBe('open'), soon);
   });
 });
 

@@ -12,16 +12,13 @@ import { MESH } from '../limits.ts';
 import { type Hello, type HelloAnswer, helloAnswer, helloMessage } from '../protocol/hello.ts';
 import { isNodeId, type NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { FrameChannel } from './frame-channel.ts';
-import { type Link, newPeer, type Peer } from './outside.ts';
+import { helloChannel } from './hello-channel.ts';
+import { isAgreed, isInHello, type Link, newPeer, type Peer, undecide } from './outside.ts';
 import type { WaitsFor } from './ports.ts';
 import { HELLO_PROTOCOL } from './protocols.ts';
 import { Rates } from './rates.ts';
 import { hangUp, openStream, within } from './streams.ts';
-import { hasRoom, type Waiting } from './waiting-room.ts';
-
-/** Hello, its answer and nothing else: any window holds them. */
-const HELLO_WINDOW_BYTES = 16 * 1024;
+import { roomFor, type Waiting } from './waiting-room.ts';
 
 export interface AdmissionEvents {
   admitted(node: NodeId, hello: Hello, connection: Connection): void;
@@ -82,6 +79,11 @@ export class Admission {
   isAdmitted(node: NodeId): boolean {
     // The user's no holds from the moment it is said, not from the moment the last connection is closed.
     return this.#peers.get(node)?.admitted === true && this.#deps.accepts(node);
+  }
+
+  /** Whether this side works with a node, should it come. */
+  accepts(node: NodeId): boolean {
+    return this.#deps.accepts(node);
   }
 
   /** Whether a peer is connected and not admitted, yet or at all. */
@@ -195,7 +197,7 @@ export class Admission {
     this.#peers.set(node, peer);
     const link: Link = { told: undefined, heard: undefined, saying: false };
     peer.links.set(connection, link);
-    if (!peer.admitted) this.#undecide(peer);
+    if (!peer.admitted) undecide(peer);
     this.#expectHello(node, peer, connection, link);
     if (connection.direction === 'outbound') void this.#say(node, peer, connection, link);
   }
@@ -206,7 +208,8 @@ export class Admission {
     const halfMs = MESH.helloTimeoutMs / 2;
     clock.after(halfMs, () =>
       clock.after(halfMs, () => {
-        if (peer.admitted || link.heard !== undefined || connection.status !== 'open') return;
+        // Of an admitted peer too: on another connection it may be a new run of it, which has to say whom it accepts.
+        if (link.heard !== undefined || connection.status !== 'open') return;
         log.debug({ node }, 'no hello in time');
         this.#refuse(node, peer, connection);
       }),
@@ -232,11 +235,11 @@ export class Admission {
   /** The dialer's side, and either side's when it has something new to say. */
   async #say(node: NodeId, peer: Peer, connection: Connection, link: Link): Promise<void> {
     link.saying = true;
-    if (!peer.admitted) this.#undecide(peer);
+    if (!peer.admitted) undecide(peer);
     const accepts = this.#deps.accepts(node);
     try {
       const stream = await openStream(connection, HELLO_PROTOCOL, AbortSignal.timeout(MESH.helloTimeoutMs));
-      const channel = this.#channel<Hello, HelloAnswer>(node, stream, helloAnswer);
+      const channel = helloChannel<Hello, HelloAnswer>(node, stream, helloAnswer, this.#deps);
       channel.send(this.#hello(accepts));
       const answer = await within(MESH.helloTimeoutMs, channel, this.#deps.clock);
       channel.close();
@@ -248,7 +251,7 @@ export class Admission {
       link.saying = false;
       this.#deps.log.debug({ node, code: toGoGridError(thrown).code }, 'hello failed');
       // A new connection begins anew; half of an agreement would leave the two sides of different minds.
-      const agreed = peer.admitted && link.heard !== undefined;
+      const agreed = peer.admitted && isAgreed(link);
       if (connection.status === 'open' && !agreed) this.#refuse(node, peer, connection);
     }
   }
@@ -260,7 +263,7 @@ export class Admission {
       stream.abort(new GoGridError({ code: 'overloaded', message: 'hello is said too often' }));
       return;
     }
-    const channel = this.#channel<HelloAnswer, Hello>(node, stream, helloMessage);
+    const channel = helloChannel<HelloAnswer, Hello>(node, stream, helloMessage, this.#deps);
     try {
       const hello = await within(MESH.helloTimeoutMs, channel, this.#deps.clock);
       const peer = this.#peers.get(node);
@@ -269,8 +272,8 @@ export class Admission {
         channel.abort(new GoGridError({ code: 'peer_unreachable', message: 'the peer left before its hello' }));
         return;
       }
-      const refusal = this.#refusal(node, peer, connection, hello);
       const accepts = this.#deps.accepts(node);
+      const refusal = this.#refusal(node, peer, connection, hello, accepts);
       channel.send(refusal === undefined ? this.#hello(accepts) : { type: 'refused', code: refusal });
       channel.close();
       // The dialer of a refused one hangs up; one that does not is cut off when its time for hello is over.
@@ -280,10 +283,10 @@ export class Admission {
     }
   }
 
-  #refusal(node: NodeId, peer: Peer, connection: Connection, hello: Hello) {
+  #refusal(node: NodeId, peer: Peer, connection: Connection, hello: Hello, accepts: boolean) {
     if (this.#stopping) return 'shutting_down';
     if (!this.#isOurs(hello)) return 'wrong_network';
-    return this.#mustLeave(node, peer, connection) ? 'full' : undefined;
+    return this.#mustLeave(node, peer, connection, accepts && !hello.waiting) ? 'full' : undefined;
   }
 
   #hello(accepts: boolean): Hello {
@@ -298,12 +301,14 @@ export class Admission {
 
   /** Both sides of a connection have said hello. @param accepts what this side has told */
   #exchanged(node: NodeId, peer: Peer, connection: Connection, link: Link, hello: Hello, accepts: boolean): void {
+    // It closed meanwhile, or its peer made room for another one: what it said is of no use any more.
+    if (!peer.links.has(connection)) return;
     peer.hello = hello;
     // Streams overtake one another: a `waiting` that comes after its end was said is older than that.
     link.heard = { ...hello, waiting: hello.waiting && link.heard?.waiting !== false };
     link.told = accepts || link.told === true;
-    if (this.#mustLeave(node, peer, connection)) this.#refuse(node, peer, connection);
-    else if (peer.links.has(connection)) this.#settle(node, peer);
+    if (this.#mustLeave(node, peer, connection, isAgreed(link))) this.#refuse(node, peer, connection);
+    else this.#settle(node, peer);
     if (peer.admitted) this.#events.heard(node, hello);
   }
 
@@ -311,12 +316,15 @@ export class Admission {
   #settle(node: NodeId, peer: Peer): void {
     const accepts = this.#deps.accepts(node);
     const links = [...peer.links];
-    const agreed = links.find(([, { told, heard }]) => told === true && heard?.waiting === false);
+    const agreed = links.find(([, link]) => isAgreed(link));
     if (agreed !== undefined && accepts && peer.hello !== undefined) {
       this.#admit(node, peer, peer.hello, agreed[0]);
       return;
     }
     if (peer.admitted) {
+      // It comes back on another connection, as after a restart, and the old one was the first to go. It stays admitted until
+      // the hello is through, at most `MESH.helloTimeoutMs` later: nobody has said no, and jobs of that connection go on.
+      if (accepts && isInHello(peer)) return;
       // What it was admitted on is gone, and what is left says no.
       this.#hangUpAll(peer);
       return;
@@ -324,7 +332,7 @@ export class Admission {
     for (const [connection, link] of links) {
       if (accepts && link.told === false && !link.saying) void this.#say(node, peer, connection, link);
     }
-    if (links.some(([, { heard, saying }]) => heard === undefined || saying)) return;
+    if (isInHello(peer)) return;
     peer.decided.resolve(false);
     if (!peer.waits) {
       peer.waits = true;
@@ -341,20 +349,28 @@ export class Admission {
     peer.entered.resolve(true);
   }
 
-  /** From here on streams of the peer are held until a hello has passed. */
-  #undecide(peer: Peer): void {
-    const before = peer.decided;
-    peer.decided = Promise.withResolvers<boolean>();
-    // Whoever holds the old one waits for the new one; it changes nothing when the old one is settled.
-    before.resolve(peer.decided.promise);
+  /**
+   * Whether a peer would have to wait, and there is no room for it. When another one has to make room, it is sent away here.
+   * @param agreed both sides accept: it does not wait
+   */
+  #mustLeave(node: NodeId, peer: Peer, connection: Connection, agreed: boolean): boolean {
+    // A peer that a person has chosen takes no room.
+    if (agreed || peer.waits || peer.admitted || this.#deps.isChosen(node)) return false;
+    const others = [...this.waiting()].filter((other) => !this.#deps.isChosen(other.node));
+    const room = roomFor(connection.remoteAddr.toString(), others);
+    if (room.kind === 'taken') this.#sendAway(room.from);
+    return room.kind === 'none';
   }
 
-  /** Whether there is no room for one more peer that has to wait. */
-  #mustLeave(node: NodeId, peer: Peer, connection: Connection): boolean {
-    // A peer that a person has chosen takes no room.
-    if (peer.waits || peer.admitted || this.#deps.isChosen(node)) return false;
-    const others = [...this.waiting()].filter((other) => !this.#deps.isChosen(other.node));
-    return !hasRoom(connection.remoteAddr.toString(), others);
+  /** Ends a peer that waits, at once: what it says before its connections are closed finds nobody here. */
+  #sendAway(node: NodeId): void {
+    const peer = this.#peers.get(node);
+    if (peer === undefined) return;
+    this.#peers.delete(node);
+    this.#hangUpAll(peer);
+    peer.links.clear();
+    peer.entered.resolve(false);
+    this.#events.refused(node);
   }
 
   #refuse(node: NodeId, peer: Peer, connection: Connection): void {
@@ -368,19 +384,5 @@ export class Admission {
   #hangUpAll(peer: Peer): void {
     peer.decided.resolve(false);
     for (const connection of peer.links.keys()) hangUp(connection);
-  }
-
-  #channel<Out, In>(node: NodeId, stream: Stream, schema: typeof helloAnswer | typeof helloMessage) {
-    return new FrameChannel<Out, In>(
-      stream,
-      {
-        schema: schema as never,
-        what: 'a hello frame',
-        sendWindowBytes: HELLO_WINDOW_BYTES,
-        receiveWindowBytes: HELLO_WINDOW_BYTES,
-        isLast: () => true,
-      },
-      { clock: this.#deps.clock, onViolation: (error) => this.#deps.onViolation(node, error) },
-    );
   }
 }

@@ -1,7 +1,12 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { systemClock as clock } from '../clock.ts';
 import { MESH } from '../limits.ts';
 import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
-import { localAddresses, serviceName } from './lan.ts';
+import { silentLogger } from '../telemetry/logger.ts';
+import { LanDiscovery, localAddresses, serviceName } from './lan.ts';
+
+const service = vi.hoisted(() => ({ addEventListener: () => {}, start: vi.fn(), stop: vi.fn() }));
+vi.mock('@libp2p/mdns', () => ({ mdns: () => () => service }));
 
 describe('the addresses of an answer from the local network', () => {
   it.each([
@@ -50,4 +55,18 @@ it('every mesh has a name of its own in the local network, as short as the stand
   expect(name).toMatch(/^_gogrid-[0-9a-f]{8}\._udp\.local$/);
   expect(name.split('.')[0]?.length).toBeLessThanOrEqual(16);
   expect(serviceName(networkIdOf({ ...LOCAL_NETWORK, name: 'other' }))).not.toBe(name);
+});
+
+describe('multicast DNS that breaks while it starts', () => {
+  it('is no reason not to run, and is stopped like one that started', async () => {
+    service.start.mockRejectedValueOnce(new Error('the socket is open, and the query failed'));
+    const warn = vi.fn();
+    const log = { ...silentLogger, warn };
+    const lan = new LanDiscovery(networkIdOf(LOCAL_NETWORK), { addresses: () => [], onFound: () => {}, clock, log });
+    await lan.start();
+    expect(warn).toHaveBeenCalledOnce();
+    await lan.stop();
+    await lan.stop();
+    expect(service.stop).toHaveBeenCalledOnce();
+  });
 });

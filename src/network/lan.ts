@@ -44,8 +44,9 @@ export class LanDiscovery {
         logger: { forComponent: () => this.#listener() } as never,
       }) as ReturnType<ReturnType<typeof mdns>> & { start(): Promise<void>; stop(): Promise<void> };
       service.addEventListener('peer', ({ detail }) => this.#onFound(detail));
-      await service.start();
+      // Kept before it starts: one that breaks half-way has its socket open already, and is stopped like any other.
       this.#service = service;
+      await service.start();
     } catch (error) {
       this.#unavailable(error);
     }

@@ -12,7 +12,7 @@ import { createLibp2p } from 'libp2p';
 import { MESH } from '../limits.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { boundedStore } from './bounded-store.ts';
-import { gated } from './gate.ts';
+import { gated, gatedForDht } from './gate.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Admission } from './hello.ts';
 import type { NetworkNames } from './protocols.ts';
@@ -84,7 +84,7 @@ export async function createHost(options: HostOptions, admission: Admission): Pr
           // A walk dials whom it asks. Right after a start the directory answers, and a whole mesh may be starting.
           initialQuerySelfInterval: MESH.dhtSelfQueryMs,
           alpha: MESH.dhtParallel,
-        })(gated(withBoundedStore(components), admission));
+        })(gatedForDht(withBoundedStore(components), admission));
       },
     },
   });

@@ -83,7 +83,13 @@ class MeshNetwork implements Network {
     this.#bad = new BadCounts({ max: MESH.maxBadPerMinute, maxKeys: MESH.maxRates }, clock);
     this.#door = new Door(
       { self, networkId, rule: options.accept },
-      { store: deps.acceptedPeers, isConnected: (node) => this.#connections(node).length > 0, clock, log },
+      {
+        store: deps.acceptedPeers,
+        waits: (node) => this.#admission.waitsFor(node) !== undefined,
+        isAdmitted: (node) => this.#admission.isAdmitted(node),
+        clock,
+        log,
+      },
     );
     const { acceptance } = this.#door;
     this.#admission = new Admission(
@@ -184,6 +190,7 @@ class MeshNetwork implements Network {
     const dialer = new Dialer({ host, admission: this.#admission, directory, clock });
     const connectionTo = (node: NodeId) => dialer.connectionTo(node);
     const wants = (node: NodeId) => !this.#door.acceptance.isBlocked(node);
+    const accepts = (node: NodeId) => this.#admission.accepts(node);
     const tend = new Tend(
       { self, bootstrap, reconnectDelayMs },
       { dialer, directory, knownPeers, wants, clock, random, log },
@@ -195,7 +202,7 @@ class MeshNetwork implements Network {
       dialer,
       latencies: new Latencies({ clock, ping: (peer, signal) => ping.ping(peer, { signal }) }),
       learning: new Learning({ state: this.#state, gossip: this.#gossip, directory, clock, log, connectionTo }),
-      records: new ProviderRecords({ dht, self, dialer, state: this.#state, directory, clock, log }),
+      records: new ProviderRecords({ dht, self, accepts, dialer, state: this.#state, directory, clock, log }),
       tend,
       lan: mdns ? new LanDiscovery(networkId, { addresses: () => this.addresses(), onFound, clock, log }) : undefined,
     };
@@ -229,7 +236,7 @@ class MeshNetwork implements Network {
   }
 
   #onHeard(node: NodeId, hello: Hello): void {
-    if (this.#deps.descriptor.isNewer(hello)) this.#emit({ type: 'newer-descriptor', node });
+    if (this.#deps.descriptor.isNewer(hello)) this.#emit({ type: 'newer-descriptor', node, said: hello });
   }
 
   #onAdmitted(node: NodeId, { name, version }: Hello, connection: Connection): void {
@@ -379,6 +386,10 @@ class MeshNetwork implements Network {
 
   async askDescriptor(node: NodeId, signal: AbortSignal): Promise<Uint8Array | undefined> {
     return this.#state.askDescriptor(await this.#running.dialer.reach(node, signal), signal);
+  }
+
+  onViolation(node: NodeId, error: GoGridError): void {
+    this.#punish(node, error);
   }
 
   /* ---- PeerLink ---- */

@@ -42,3 +42,21 @@ export function newPeer(since: number): Peer {
     held: 0,
   };
 }
+
+/** Whether each side has told the other on this connection that it accepts. */
+export function isAgreed({ told, heard }: Link): boolean {
+  return told === true && heard?.waiting === false;
+}
+
+/** Whether a hello is still to come on one of its connections, or on its way. */
+export function isInHello({ links }: Peer): boolean {
+  return [...links.values()].some(({ heard, saying }) => heard === undefined || saying);
+}
+
+/** From here on streams of the peer are held until a hello has passed. */
+export function undecide(peer: Peer): void {
+  const before = peer.decided;
+  peer.decided = Promise.withResolvers<boolean>();
+  // Whoever holds the old one waits for the new one; it changes nothing when the old one is settled.
+  before.resolve(peer.decided.promise);
+}

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { MESH } from '../limits.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { PairWords } from './pair-words.ts';
@@ -45,6 +46,59 @@ describe('four words in the background', () => {
     for (const node of ['a', 'gone', 'b']) words.want(node);
     await clock.advance(10_000);
     expect(made.map(({ node }) => node)).toEqual(['a', 'b']);
+  });
+
+  it('of one that stays are kept, however many come and go with new keys', async () => {
+    const here = new Set(['stays']);
+    const { clock, words, made } = setUp((node) => here.has(node));
+    words.want('stays');
+    await clock.advance(1_000);
+    for (let n = 0; n <= MESH.maxConnections; n++) {
+      here.add(`key ${n}`);
+      words.want(`key ${n}`);
+      await clock.advance(500);
+      here.delete(`key ${n}`);
+    }
+    expect(made).toHaveLength(MESH.maxConnections + 2);
+    expect(words.of('stays')).toBe('words of stays');
+    // The bound holds all the same: the first that went is forgotten.
+    expect([words.of('key 0'), words.of('key 9')]).toEqual([undefined, 'words of key 9']);
+  });
+
+  it('of one that is here are made, when the queue is full of those that have gone', async () => {
+    const here = new Set<string>();
+    const { clock, words } = setUp((node) => here.has(node));
+    for (let n = 0; n <= MESH.maxConnections; n++) {
+      here.add(`key ${n}`);
+      words.want(`key ${n}`);
+    }
+    here.clear();
+    here.add('stays');
+    words.want('stays');
+    await clock.advance(2_000);
+    expect(words.of('stays')).toBe('words of stays');
+  });
+
+  it('are asked for again by whoever looks for them', async () => {
+    const here = new Set<string>();
+    const { clock, words, made } = setUp((node) => here.has(node));
+    expect(words.of('a')).toBeUndefined();
+    await clock.advance(1_000);
+    expect(made).toEqual([]);
+    here.add('a');
+    expect(words.of('a')).toBeUndefined();
+    await clock.advance(1_000);
+    expect(words.of('a')).toBe('words of a');
+  });
+
+  it('that a person asks for are made at once, and kept', async () => {
+    const { clock, words, made } = setUp();
+    for (const node of ['a', 'b', 'c']) words.want(node);
+    const asked = words.now('c');
+    await clock.advance(100);
+    expect(await asked).toBe('words of c');
+    await clock.advance(10_000);
+    expect(made.map(({ node }) => node).toSorted()).toEqual(['a', 'b', 'c']);
   });
 
   it('go on after one that failed', async () => {

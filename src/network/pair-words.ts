@@ -12,7 +12,7 @@ import type { Logger } from '../telemetry/logger.ts';
 export interface PairWordsDeps {
   /** Takes about 0.1 s, on another thread. */
   readonly make: (node: NodeId) => Promise<string>;
-  /** Whether the words of the node are still of use. */
+  /** Whether the words of the node are of use now: of a connected peer, and so of a bounded number. */
   readonly isWanted: (node: NodeId) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -20,7 +20,7 @@ export interface PairWordsDeps {
 
 export class PairWords {
   readonly #deps: PairWordsDeps;
-  /** The latest last; bounded. */
+  /** The latest last; bounded, by the number of connections where more are wanted. */
   readonly #made = new Map<NodeId, string>();
   readonly #queue = new Set<NodeId>();
   #busy = false;
@@ -38,16 +38,28 @@ export class PairWords {
     this.#queue.clear();
   }
 
-  /** The words, when they are made. */
+  /** The words, when they are made; when they are not and are wanted, they will be soon. */
   of(node: NodeId): string | undefined {
-    return this.#made.get(node);
+    const words = this.#made.get(node);
+    if (words === undefined) this.want(node);
+    return words;
   }
 
   /** Has them made soon. */
   want(node: NodeId): void {
-    if (this.#made.has(node) || this.#making === node || this.#queue.size >= MESH.maxConnections) return;
+    if (this.#stopped || this.#made.has(node) || this.#making === node || !this.#deps.isWanted(node)) return;
+    // Those that have gone must not keep out one that is here.
+    if (this.#queue.size >= MESH.maxConnections) this.#dropUnwanted(this.#queue, MESH.maxConnections - 1);
+    if (this.#queue.size >= MESH.maxConnections) return;
     this.#queue.add(node);
     void this.#work();
+  }
+
+  /** The words now, ahead of the queue: a person has asked. @throws what `make` rejects with */
+  async now(node: NodeId): Promise<string> {
+    const words = this.#made.get(node) ?? (await this.#deps.make(node));
+    if (this.#deps.isWanted(node)) this.#keep(node, words);
+    return words;
   }
 
   async #work(): Promise<void> {
@@ -81,8 +93,16 @@ export class PairWords {
   }
 
   #keep(node: NodeId, words: string): void {
+    this.#queue.delete(node);
     this.#made.set(node, words);
-    const oldest = this.#made.size > MESH.maxConnections ? this.#made.keys().next().value : undefined;
-    if (oldest !== undefined) this.#made.delete(oldest);
+    this.#dropUnwanted(this.#made, MESH.maxConnections);
+  }
+
+  /** Never those of a peer that is here: who comes and goes with new keys would push them out, and a person waits for them. */
+  #dropUnwanted(nodes: Set<NodeId> | Map<NodeId, string>, max: number): void {
+    for (const node of nodes.keys()) {
+      if (nodes.size <= max) return;
+      if (!this.#deps.isWanted(node)) nodes.delete(node);
+    }
   }
 }

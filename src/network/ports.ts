@@ -1,6 +1,7 @@
 /** What the network adapter needs of the node, and what it tells it; `node.ts` supplies the one and uses the other. */
 
 import type { Clock } from '../clock.ts';
+import type { GoGridError } from '../errors.ts';
 import type { PeerLink, ProviderChannel, Route } from '../jobs/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
@@ -57,7 +58,11 @@ export interface AcceptedPeer {
 
 /** What this node's user has decided, kept from one run to the next: at most `MESH.maxAccepted` of each. */
 export interface AcceptedPeers {
-  load(): Promise<{ readonly accepted: readonly AcceptedPeer[]; readonly blocked: readonly AcceptedPeer[] }>;
+  /** A list that is damaged is undefined. @throws Error when the disk cannot be read */
+  load(): Promise<{
+    readonly accepted: readonly AcceptedPeer[] | undefined;
+    readonly blocked: readonly AcceptedPeer[] | undefined;
+  }>;
   /** Resolves when it is on disk. */
   save(lists: { readonly accepted: readonly AcceptedPeer[]; readonly blocked: readonly AcceptedPeer[] }): Promise<void>;
 }
@@ -69,7 +74,7 @@ export type NetworkEvent =
   /** A machine waits to be accepted, here, there, or on both sides. */
   | { readonly type: 'peer-waiting'; readonly node: NodeId }
   /** An admitted peer said hello, and its network descriptor supersedes the one that this node has. */
-  | { readonly type: 'newer-descriptor'; readonly node: NodeId };
+  | { readonly type: 'newer-descriptor'; readonly node: NodeId; readonly said: SaidDescriptor };
 
 /** What a hello says of its speaker's network descriptor. */
 export interface SaidDescriptor {
@@ -157,7 +162,7 @@ export interface PeerView {
   readonly route: Route;
   /** Undefined without a connection. */
   readonly transport: Transport | undefined;
-  /** The four words that both sides show; undefined under the rule `all`, and until they are made. */
+  /** The four words that both sides show; undefined until they are made, and under the rule `all` of a peer that does not wait. */
   readonly words: string | undefined;
   /** Who has to accept: this node's user (`here`), the peer's (`there`), or both; undefined when nobody has to. */
   readonly waitsFor: WaitsFor | undefined;
@@ -210,7 +215,7 @@ export interface Network extends PeerLink {
   block(node: NodeId): Promise<void>;
   /** A blocked node is a stranger again. */
   unblock(node: NodeId): Promise<void>;
-  /** The four words, made when they have to be: 0.1 s; undefined when this node accepts everybody. */
+  /** The four words, made when they have to be: 0.1 s; undefined when this node accepts everybody and the peer does not wait. */
   words(node: NodeId): Promise<string | undefined>;
   /** Other nodes to join through than those of the options. @param addresses multiaddrs with `/p2p` */
   setBootstrap(addresses: readonly string[]): void;
@@ -223,4 +228,6 @@ export interface Network extends PeerLink {
   askDescriptor(node: NodeId, signal: AbortSignal): Promise<Uint8Array | undefined>;
   /** How many they are. */
   admitted(): number;
+  /** A peer sent what no honest node sends: too much of it ends its connections. */
+  onViolation(node: NodeId, error: GoGridError): void;
 }

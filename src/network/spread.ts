@@ -4,16 +4,17 @@
  */
 
 import type { Clock, Timer } from '../clock.ts';
-import { toGoGridError } from '../errors.ts';
+import { GoGridError, toGoGridError } from '../errors.ts';
 import { MESH } from '../limits.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { LiveDescriptor } from './descriptor.ts';
 import type { Network } from './network.ts';
+import type { SaidDescriptor, Verdict } from './ports.ts';
 
 export interface SpreadDeps {
   readonly descriptor: Pick<LiveDescriptor, 'take' | 'onChange'>;
-  readonly network: Pick<Network, 'askDescriptor' | 'sayRevision'>;
+  readonly network: Pick<Network, 'askDescriptor' | 'sayRevision' | 'onViolation'>;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -22,6 +23,8 @@ export class DescriptorSpread {
   readonly #deps: SpreadDeps;
   readonly #stop = new AbortController();
   readonly #asking = new Set<NodeId>();
+  /** What each peer promised last and did not give; the latest last, bounded. */
+  readonly #empty = new Map<NodeId, string>();
   readonly #stopListening: () => void;
   #saidAt = Number.NEGATIVE_INFINITY;
   #next: Timer | undefined;
@@ -40,33 +43,44 @@ export class DescriptorSpread {
   }
 
   /** An admitted peer said in its hello that it has a newer one. */
-  heard(node: NodeId): void {
-    if (!this.#asking.has(node) && !this.#stop.signal.aborted) void this.#ask(node);
+  heard(node: NodeId, said: SaidDescriptor): void {
+    const promise = promiseOf(said);
+    if (this.#asking.has(node) || this.#stop.signal.aborted || this.#empty.get(node) === promise) return;
+    void this.#ask(node, promise);
   }
 
   /** A few times: a peer answers only so many questions a second, and may just have been asked for its directory. */
-  async #ask(node: NodeId): Promise<void> {
-    const { clock } = this.#deps;
+  async #ask(node: NodeId, promise: string): Promise<void> {
     this.#asking.add(node);
-    for (let tries = 1; !(await this.#tryToAsk(node)) && tries < MESH.maxDescriptorTries; tries++) {
-      await new Promise<void>((resolve) => clock.after(MESH.tellDescriptorEveryMs, resolve));
-      if (this.#stop.signal.aborted) break;
+    for (let tries = 1; !this.#stop.signal.aborted; tries++) {
+      const verdict = await this.#tryToAsk(node);
+      if (verdict !== undefined && verdict !== 'accept') this.#noteEmpty(node, promise);
+      if (verdict !== undefined || tries === MESH.maxDescriptorTries) break;
+      await pause(this.#deps.clock, MESH.tellDescriptorEveryMs, this.#stop.signal);
     }
     this.#asking.delete(node);
   }
 
-  /** Returns whether the peer answered. */
-  async #tryToAsk(node: NodeId): Promise<boolean> {
+  #noteEmpty(node: NodeId, promise: string): void {
+    this.#empty.delete(node);
+    this.#empty.set(node, promise);
+    const oldest = this.#empty.size > MESH.maxRates ? this.#empty.keys().next().value : undefined;
+    if (oldest !== undefined) this.#empty.delete(oldest);
+  }
+
+  /** What became of the answer; undefined when the peer did not answer. */
+  async #tryToAsk(node: NodeId): Promise<Verdict | 'nothing' | undefined> {
     const { network, descriptor, log } = this.#deps;
     try {
       const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(MESH.stateTimeoutMs)]);
       const bytes = await network.askDescriptor(node, signal);
       const verdict = bytes === undefined ? 'nothing' : descriptor.take(bytes);
       log.debug({ node, verdict }, 'asked a peer for its descriptor');
-      return true;
+      if (verdict === 'reject') network.onViolation(node, forged());
+      return verdict;
     } catch (thrown) {
       log.debug({ node, code: toGoGridError(thrown).code }, 'a peer did not give its descriptor');
-      return false;
+      return undefined;
     }
   }
 
@@ -88,4 +102,28 @@ export class DescriptorSpread {
     this.#again?.cancel();
     this.#again = clock.after(MESH.tellDescriptorAgainMs, () => network.sayRevision());
   }
+}
+
+/** Tells one promise of a peer from another one. */
+function promiseOf({ revision, descriptorHash }: SaidDescriptor): string {
+  return `${revision} ${Buffer.from(descriptorHash ?? []).toString('hex')}`;
+}
+
+function forged(): GoGridError {
+  return new GoGridError({
+    code: 'protocol_violation',
+    message: 'a descriptor that is not of this mesh, or not signed',
+  });
+}
+
+/** Resolves after `ms` milliseconds, or as soon as `signal` aborts. */
+async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const over = Promise.withResolvers<void>();
+  const timer = clock.after(ms, over.resolve);
+  const onAbort = () => over.resolve();
+  signal.addEventListener('abort', onAbort, { once: true });
+  await over.promise;
+  timer.cancel();
+  signal.removeEventListener('abort', onAbort);
 }

@@ -177,3 +177,16 @@ describe('nodes of the local network', () => {
     expect(dials).toEqual([]);
   });
 });
+
+describe('a node that stops', () => {
+  it('leaves no timer behind, also of those that have just gone', async () => {
+    const { clock, tend } = setUp({ directory: [2, 3], up: [2, 3] });
+    await tend.start();
+    await clock.advance(10_000);
+    for (const n of [2, 3]) tend.onLeft(id(n));
+    expect(clock.pending).toBeGreaterThan(2);
+    tend.stop();
+    tend.onLeft(id(2));
+    expect(clock.pending).toBe(0);
+  });
+});

@@ -53,6 +53,8 @@ export class Tend {
   readonly #stop = new AbortController();
   #next: Timer | undefined;
   #saving: Timer | undefined;
+  /** Looks that are due after nodes that went without a word, one a node. */
+  readonly #probes = new Map<NodeId, Timer>();
   #loaded = false;
   #saved = '';
 
@@ -80,6 +82,8 @@ export class Tend {
     this.#stop.abort();
     this.#next?.cancel();
     this.#saving?.cancel();
+    for (const probe of this.#probes.values()) probe.cancel();
+    this.#probes.clear();
     this.#remember();
   }
 
@@ -115,7 +119,7 @@ export class Tend {
     const waitMs = this.#bootstrap.has(node) ? this.#options.reconnectDelayMs : MESH.probeAfterMs;
     this.#setWait(node, { failures: 0, notBefore: clock.elapsed() + this.#spread(waitMs) });
     if (directory.get(node) !== undefined && !this.#bootstrap.has(node)) {
-      clock.after(waitMs * 2, () => this.#probe(node));
+      this.#probeAfter(node, waitMs * 2);
     }
     this.#schedule(waitMs);
   }
@@ -161,10 +165,14 @@ export class Tend {
   }
 
   /** A peer went without a word: was it the connection, or the peer? A job should not be the one to find out. */
-  #probe(node: NodeId): void {
-    if (!this.#stop.signal.aborted && this.#isDue(node) && this.#deps.directory.get(node) !== undefined) {
-      void this.#dial(node, []);
-    }
+  #probeAfter(node: NodeId, ms: number): void {
+    if (this.#stop.signal.aborted) return;
+    this.#probes.get(node)?.cancel();
+    const probe = this.#deps.clock.after(ms, () => {
+      this.#probes.delete(node);
+      if (this.#isDue(node) && this.#deps.directory.get(node) !== undefined) void this.#dial(node, []);
+    });
+    this.#probes.set(node, probe);
   }
 
   #candidates(): [NodeId, readonly string[]][] {

@@ -1,11 +1,12 @@
 /** What programs and people talk to. */
 
 import { hostname } from 'node:os';
-import type { Doorkeeper } from '../api/ports.ts';
+import type { Descriptor, Doorkeeper, Runtime } from '../api/ports.ts';
 import { createCatalogue, createRuntime } from '../api/runtime.ts';
 import { createApi } from '../api/server.ts';
 import { systemClock as clock } from '../clock.ts';
 import type { Config } from '../config/schema.ts';
+import type { Network as MeshAnswer } from '../contract/network.ts';
 import type { Network } from '../network/network.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { describeMesh } from '../storage/network-file.ts';
@@ -21,34 +22,12 @@ export function buildApi(
   deps: NodeDeps,
   stores: Stores,
   worker: Worker,
-  { network, requester }: Mesh,
+  mesh: Mesh,
   { pulls }: NodePulls,
 ) {
   const { engine, book, directory } = worker;
-  const { self, signer, descriptor } = stores;
-  const describe = () => describeMesh(deps.home, descriptor.current, signer.publicKey);
-  const runtime = createRuntime(
-    {
-      self,
-      name: nodeName(config, deps.home),
-      version: deps.version,
-      publicKey: Buffer.from(signer.publicKey).toString('hex'),
-      network: descriptor.current.core.name,
-      networkId: Buffer.from(stores.networkId).toString('hex'),
-      expectsPeers: () => bootstrapOf(config, stores).length > 0,
-    },
-    {
-      ...worker,
-      clock,
-      addresses: () => network.addresses(),
-      link: (node) => network.view(node),
-      admittedPeers: () => network.admitted(),
-      waiting: () => network.waiting(),
-      blocked: () => network.blocked(),
-      drainEndsAt: () => worker.drainEndsAt,
-    },
-  );
-  const catalogue = createCatalogue(self, { engine, directory });
+  const { network, requester } = mesh;
+  const catalogue = createCatalogue(stores.self, { engine, directory });
   const doctor = buildDoctor({
     config,
     deps,
@@ -58,11 +37,6 @@ export function buildApi(
     bootstrap: () => bootstrapOf(config, stores),
     meshModels: () => catalogue.models().length,
     api: () => api.url(),
-    waiting: () =>
-      network
-        .waiting()
-        .filter(({ waitsFor }) => waitsFor !== 'there')
-        .map(({ name }) => name),
   });
   const { host, port, require_key: requireKey } = config.api;
   const api = createApi(
@@ -79,17 +53,11 @@ export function buildApi(
     {
       runJob: (spec, signal) => requester.run(spec, signal),
       catalogue,
-      runtime,
+      runtime: buildRuntime(config, deps, stores, worker, network),
       doorkeeper: buildDoorkeeper(network),
       jobs: book,
       pulls,
-      descriptor: {
-        show: describe,
-        async reissue(changes) {
-          await descriptor.reissue(changes);
-          return describe();
-        },
-      },
+      descriptor: buildDescriptor(deps, stores, mesh),
       logs: deps.logs,
       stopNode: () => {
         worker.stopAsked();
@@ -101,6 +69,47 @@ export function buildApi(
     },
   );
   return api;
+}
+
+/** What the API says of this node and its peers. */
+function buildRuntime(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, network: Network): Runtime {
+  const { self, signer, descriptor, networkId } = stores;
+  return createRuntime(
+    {
+      self,
+      name: nodeName(config, deps.home),
+      version: deps.version,
+      publicKey: Buffer.from(signer.publicKey).toString('hex'),
+      network: descriptor.current.core.name,
+      networkId: Buffer.from(networkId).toString('hex'),
+      expectsPeers: () => bootstrapOf(config, stores).length > 0,
+    },
+    {
+      ...worker,
+      clock,
+      addresses: () => network.addresses(),
+      link: (node) => network.view(node),
+      admittedPeers: () => network.admitted(),
+      waiting: () => network.waiting(),
+      blocked: () => network.blocked(),
+      drainEndsAt: () => worker.drainEndsAt,
+    },
+  );
+}
+
+/** What the API says of the mesh, and has its founder change. */
+function buildDescriptor({ home }: NodeDeps, { descriptor, signer }: Stores, { admission }: Mesh): Descriptor {
+  const show = (): MeshAnswer => ({
+    ...describeMesh(home, descriptor.current, signer.publicKey),
+    ...(admission.waitsForRestart() && { pendingRestart: ['admission'] }),
+  });
+  return {
+    show,
+    async reissue(changes) {
+      await descriptor.reissue(changes);
+      return show();
+    },
+  };
 }
 
 /** What the API's user decides about peers, carried out by the network. */

@@ -3,9 +3,10 @@
 import type { Doctor, Pulls } from '../api/ports.ts';
 import type { Directory } from '../capabilities/directory.ts';
 import { systemClock as clock } from '../clock.ts';
+import { isLoopback } from '../config/checks.ts';
 import type { Config } from '../config/schema.ts';
 import { diagnoseNode } from '../doctor/checks.ts';
-import type { NodeFacts } from '../doctor/facts.ts';
+import type { BootstrapFacts, NodeFacts } from '../doctor/facts.ts';
 import { readMachine } from '../machine/look.ts';
 import type { Network } from '../network/network.ts';
 import type { NodeDeps } from './deps.ts';
@@ -23,8 +24,6 @@ export interface DoctorDeps {
   readonly meshModels: () => number;
   /** Where the API answers. */
   readonly api: () => string;
-  /** Names of the peers that wait to be accepted. */
-  readonly waiting: () => readonly string[];
 }
 
 export function buildDoctor(parts: DoctorDeps): Doctor {
@@ -38,7 +37,7 @@ export function buildDoctor(parts: DoctorDeps): Doctor {
 }
 
 function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
-  const { config, worker, network, pulls, bootstrap, meshModels, api, waiting } = parts;
+  const { config, worker, network, pulls, bootstrap, meshModels, api } = parts;
   const { engine, directory } = worker;
   const { kind = engine.kind, state, version, hint } = engine.status();
   const addresses = network.addresses();
@@ -54,19 +53,24 @@ function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
         .map((pull) => pull.model),
     },
     api: api(),
+    apiHost: config.api.host,
+    apiIsLocal: isLoopback(config.api.host),
+    apiRequiresKey: config.api.require_key,
     network: { addresses, wantedPort: config.network.port, port: port === undefined ? undefined : Number(port) },
     peers: {
       admitted: network.admitted(),
-      waiting: waiting(),
-      bootstrap: bootstrap().map((address) => ({ address, connected: isConnected(network, address) })),
+      waiting: network.waiting().flatMap(({ name, waitsFor }) => (waitsFor === undefined ? [] : [{ name, waitsFor }])),
+      bootstrap: bootstrap().map((address) => bootstrapFacts(network, address)),
     },
     clock: { aheadMs: [...aheadOf(directory)], movedMs },
   };
 }
 
-function isConnected(network: Network, address: string): boolean | undefined {
+function bootstrapFacts(network: Network, address: string): BootstrapFacts {
   const node = /\/p2p\/([^/]+)$/.exec(address)?.[1];
-  return node === undefined || node === network.self ? undefined : network.view(node).connected;
+  if (node === undefined || node === network.self) return { address, connected: undefined, waits: false };
+  const { connected, waitsFor } = network.view(node);
+  return { address, connected, waits: connected && waitsFor !== undefined };
 }
 
 /** A beat's number is its author's wall clock in milliseconds (capabilities/announcer.ts), unless that was set back. */

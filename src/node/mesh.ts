@@ -11,6 +11,7 @@ import { readHardware } from '../machine/hardware.ts';
 import { createNetwork } from '../network/network.ts';
 import { DescriptorSpread } from '../network/spread.ts';
 import { isLocal } from '../protocol/descriptor.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
 import type { Stores } from './stores.ts';
 import type { Worker } from './worker.ts';
@@ -20,6 +21,8 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
   const { engine, provider, directory, book } = worker;
   const { self, signer } = stores;
   const name = nodeName(config, deps.home);
+  const log = logger.child({ part: 'network' });
+  const admission = followAdmission(config, stores, log);
   const network = createNetwork(
     {
       seed: stores.seed,
@@ -27,7 +30,7 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       name,
       version,
       features: [],
-      accept: acceptRule(config, stores),
+      accept: admission.rule,
       mdns: config.network.mdns,
       transports: config.network.transports,
       listen: [config.network.listen],
@@ -45,18 +48,13 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       descriptor: stores.descriptor,
       clock,
       random: Math.random,
-      log: logger.child({ part: 'network' }),
+      log,
       emit: (event) => {
-        if (event.type === 'newer-descriptor') spread.heard(event.node);
+        if (event.type === 'newer-descriptor') spread.heard(event.node, event.said);
       },
     },
   );
-  const spread = new DescriptorSpread({
-    descriptor: stores.descriptor,
-    network,
-    clock,
-    log: logger.child({ part: 'network' }),
-  });
+  const spread = new DescriptorSpread({ descriptor: stores.descriptor, network, clock, log });
   stores.descriptor.onChange(() => network.setBootstrap(bootstrapOf(config, stores)));
   const announcer = new Announcer(
     { networkId: stores.networkId, beatEveryMs: config.worker.heartbeat_interval_secs * 1000 },
@@ -90,6 +88,7 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       directory,
       link: network,
       usable: (node) => network.mayUse(node),
+      arriving: (model) => worker.arriving(model),
     }),
     link: network,
     handleLocally: (request, channel) => void provider.handleJob(self, request, channel),
@@ -98,7 +97,7 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
     randomBytes,
     log: logger.child({ part: 'requester' }),
   });
-  return { network, spread, announcer, requester };
+  return { network, spread, announcer, requester, admission };
 }
 
 /** Whom to join through: those of the setting, and those of the mesh's descriptor as it is now; never this node itself. */
@@ -116,6 +115,25 @@ export function acceptRule(config: Config, { descriptor }: Pick<Stores, 'descrip
   const { current } = descriptor;
   if (current.terms.admission !== 'all' || accept === 'confirm') return 'confirm';
   return accept === 'all' || !isLocal(current) ? 'all' : 'confirm';
+}
+
+/**
+ * The rule by which a node lets others in while it runs. A reissue that changes it holds from the next start on, and the log
+ * says so, once a revision: until then a mesh that was closed is open here.
+ */
+export function followAdmission(
+  config: Config,
+  { descriptor }: Pick<Stores, 'descriptor'>,
+  log: Pick<Logger, 'warn'>,
+): { readonly rule: 'all' | 'confirm'; readonly waitsForRestart: () => boolean } {
+  const rule = acceptRule(config, { descriptor });
+  const waitsForRestart = () => acceptRule(config, { descriptor }) !== rule;
+  descriptor.onChange(({ terms: { revision } }) => {
+    if (waitsForRestart()) {
+      log.warn({ revision }, `the mesh has another admission rule: until it is restarted, this node goes by '${rule}'`);
+    }
+  });
+  return { rule, waitsForRestart };
 }
 
 export type Mesh = ReturnType<typeof buildMesh>;

@@ -45,7 +45,7 @@ describe('news', () => {
   it('is a peer that waits, once, and as soon as its words are there', () => {
     const waiting = (words?: string) => ({ ...nothing, waiting: [{ id: 'x', name: 'x', words }] });
     expect(newsBetween(nothing, waiting())).toEqual([]);
-    const said = [{ type: 'peer-waiting', name: 'x', words: 'a b c d' }];
+    const said = [{ type: 'peer-waiting', id: 'x', name: 'x', words: 'a b c d' }];
     expect(newsBetween(nothing, waiting('a b c d'))).toEqual(said);
     expect(newsBetween(waiting(), waiting('a b c d'))).toEqual(said);
     expect(newsBetween(waiting('a b c d'), waiting('a b c d'))).toEqual([]);

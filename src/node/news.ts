@@ -23,7 +23,12 @@ export type News =
   | { readonly type: 'models'; readonly names: readonly string[] }
   | { readonly type: 'peer-joined'; readonly name: string; readonly models: readonly string[]; readonly first: boolean }
   | { readonly type: 'peer-left'; readonly name: string; readonly last: boolean }
-  | { readonly type: 'peer-waiting'; readonly name: string; readonly words: string | undefined };
+  | {
+      readonly type: 'peer-waiting';
+      readonly id: string;
+      readonly name: string;
+      readonly words: string | undefined;
+    };
 
 /** What changed between two looks. In a large mesh single peers are no news. Pure. */
 export function newsBetween(before: Look, after: Look): News[] {
@@ -39,7 +44,7 @@ export function newsBetween(before: Look, after: Look): News[] {
     const known = before.waiting.find((peer) => peer.id === id);
     // Words are made a moment after the peer is there, and without them nobody can decide.
     if (known === undefined ? words !== undefined : known.words === undefined && words !== undefined) {
-      news.push({ type: 'peer-waiting', name, words });
+      news.push({ type: 'peer-waiting', id, name, words });
     }
   }
   return news;

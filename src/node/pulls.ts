@@ -7,7 +7,10 @@ import { createOllamaModels } from '../inference/ollama/pull.ts';
 import { CATALOGUE, STARTER } from '../inference/store/catalogue.ts';
 import { Pulls } from '../inference/store/pulls.ts';
 import { ModelStore } from '../inference/store/store.ts';
+import { modelPath } from '../inference/store/ways.ts';
+import type { Arriving } from '../jobs/candidates.ts';
 import { STORE } from '../limits.ts';
+import { canonicalModelName } from '../protocol/model-name.ts';
 import { makeFolder, resolveInHome } from '../storage/home.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { NodeDeps } from './deps.ts';
@@ -17,19 +20,25 @@ export function modelFolders(config: Config, { home, userFolder }: Pick<NodeDeps
   const { models_dir: chosen } = config.engine;
   return {
     models: chosen === '' ? home.modelsFolder : resolveInHome(home, userFolder, chosen),
-    shared: path.join(home.cacheFolder, 'models'),
+    shared: sharedFolder(home),
   };
 }
 
+function sharedFolder(home: NodeDeps['home']): string {
+  return path.join(home.cacheFolder, 'models');
+}
+
 /** Where the starter model is, or will be. */
-export function starterFile(deps: Pick<NodeDeps, 'home'>): string {
-  return path.join(deps.home.cacheFolder, 'models', STARTER.file);
+export function starterFile({ home }: Pick<NodeDeps, 'home'>): string {
+  return modelPath({ cacheFolder: sharedFolder(home), modelsFolder: home.modelsFolder }, STARTER);
 }
 
 export interface NodePulls {
   readonly pulls: Pulls;
   /** Gets the starter model in the background, unless it is here or was removed by its user; who wants to know how far it is asks `pulls`. */
   fetchStarter(): void;
+  /** How far a model is on its way, by canonical name; undefined when nobody pulls it. */
+  arriving(model: string): Arriving | undefined;
   stop(): Promise<void>;
 }
 
@@ -51,6 +60,15 @@ export function buildPulls(config: Config, deps: NodeDeps, engines: EnginesSide)
     pulls,
     fetchStarter() {
       if (store !== undefined) starter.begin();
+    },
+    arriving(model) {
+      const pull = pulls.states().find((each) => each.endedAt === null && canonicalModelName(each.model) === model);
+      if (pull === undefined) return undefined;
+      const { bytes, totalBytes, secondsLeft } = pull;
+      return {
+        percent: totalBytes > 0 ? (100 * bytes) / totalBytes : undefined,
+        secondsLeft: secondsLeft ?? undefined,
+      };
     },
     async stop() {
       starter.stop();

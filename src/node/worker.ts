@@ -12,6 +12,7 @@ import { createNoEngine } from '../inference/none.ts';
 import { createOllamaEngine } from '../inference/ollama/engine.ts';
 import { CATALOGUE } from '../inference/store/catalogue.ts';
 import { JobBook } from '../jobs/book.ts';
+import type { Arriving } from '../jobs/candidates.ts';
 import { Provider } from '../jobs/provider.ts';
 import type { NodeDeps } from './deps.ts';
 import { modelFolders, starterFile } from './pulls.ts';
@@ -32,6 +33,8 @@ export interface Worker {
   onLoadChanged: () => void;
   /** Told by the engine when this machine has no model that speaks; the pulls listen as soon as they are there. */
   onStarterWanted: () => void;
+  /** How far a model is on its way to this machine, as soon as the pulls are there to be asked. */
+  arriving: (model: string) => Arriving | undefined;
 }
 
 export function buildWorker(config: Config, deps: NodeDeps, stores: Stores): Worker {
@@ -60,6 +63,7 @@ export function buildWorker(config: Config, deps: NodeDeps, stores: Stores): Wor
     stopAsked: () => {},
     onLoadChanged: () => {},
     onStarterWanted: () => {},
+    arriving: () => undefined,
   };
   return worker;
 }

@@ -24,12 +24,12 @@ export class LevelAcceptedPeers {
     this.#key = `peers/decided/${Buffer.from(networkId).toString('hex')}`;
   }
 
-  /** @throws Error when what is on disk is not what was written */
-  async load(): Promise<Lists> {
+  /** A list that is not what was written is undefined. @throws Error when the disk cannot be read */
+  async load(): Promise<{ [list in keyof Lists]: Lists[list] | undefined }> {
     const text = await this.#database.get(this.#key);
     if (text === undefined) return { accepted: [], blocked: [] };
-    const { accepted, blocked } = JSON.parse(text) as Partial<Record<keyof Lists, unknown>>;
-    return { accepted: peersIn(accepted), blocked: peersIn(blocked) };
+    const { accepted, blocked } = parsed(text);
+    return { accepted: acceptedIn(accepted), blocked: blockedIn(blocked) };
   }
 
   /** Replaces both lists; resolves when they are on the disk itself: a user who accepts is not asked again after a power cut. */
@@ -38,11 +38,25 @@ export class LevelAcceptedPeers {
   }
 }
 
-function peersIn(list: unknown): Peer[] {
-  if (!Array.isArray(list)) throw new Error('the list of accepted peers is damaged');
-  return list
-    .filter(
-      (item): item is Peer => typeof item?.node === 'string' && typeof item.name === 'string' && isNodeId(item.node),
-    )
-    .slice(0, MESH.maxAccepted);
+function parsed(text: string): Partial<Record<keyof Lists, unknown>> {
+  try {
+    return (JSON.parse(text) as Partial<Record<keyof Lists, unknown>> | null) ?? {};
+  } catch {
+    return {};
+  }
+}
+
+function isPeer(item: unknown): item is Peer {
+  const { node, name } = (item ?? {}) as Partial<Record<keyof Peer, unknown>>;
+  return typeof node === 'string' && isNodeId(node) && typeof name === 'string';
+}
+
+/** Whoever cannot be read is asked about again. */
+function acceptedIn(list: unknown): Peer[] | undefined {
+  return Array.isArray(list) ? list.filter(isPeer).slice(0, MESH.maxAccepted) : undefined;
+}
+
+/** Whoever cannot be read would come in again: then the list as a whole is damaged. */
+function blockedIn(list: unknown): Peer[] | undefined {
+  return Array.isArray(list) && list.every(isPeer) ? list.slice(0, MESH.maxAccepted) : undefined;
 }

@@ -56,6 +56,17 @@ describe('the mesh of a home', () => {
     expect(found.notice).toContain(`${file}, which is not there`);
   });
 
+  it('is never `local` when a file is named that is not there, not even the home’s own', async () => {
+    for (const file of [home.networkFile, path.join(folder, 'missing.json')]) {
+      await expect(openMesh(home, file)).rejects.toMatchObject({
+        code: 'invalid_config',
+        message: `network.descriptor names ${file}, and there is no such file`,
+      });
+    }
+    await own(mesh);
+    expect(await openMesh(home, home.networkFile)).toMatchObject({ descriptor: mesh, isNew: false, notice: undefined });
+  });
+
   it('takes over a higher revision of the same mesh, and never a lower one', async () => {
     await own(mesh);
     const next = reissue(mesh, { bootstrap: [address] }, signer);

@@ -40,7 +40,7 @@ export interface FoundMesh {
  */
 export async function findMesh(home: HomePaths, given: string | undefined): Promise<FoundMesh> {
   const own = await readDescriptorFile(home.networkFile);
-  if (given === undefined || given === home.networkFile) {
+  if (given === undefined || (given === home.networkFile && own !== undefined)) {
     return { descriptor: own ?? LOCAL_DESCRIPTOR, isNew: false, notice: undefined };
   }
   const theirs = await readDescriptorFile(given);

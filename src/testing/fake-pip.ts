@@ -3,11 +3,28 @@
  * folder of its own, then copied to where it was asked for; LOG gets every call.
  */
 
-import { appendFileSync, copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { appendFileSync, copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 const [mode = '', wheel = '', log = '', ...args] = process.argv.slice(2);
-appendFileSync(log, `${JSON.stringify({ args, requireVenv: process.env.PIP_REQUIRE_VIRTUALENV, pid: process.pid })}\n`);
+// Before it is in the log, where its caller looks.
+if (mode === 'stubborn') process.on('SIGTERM', () => {});
+const call = {
+  args,
+  requireVenv: process.env.PIP_REQUIRE_VIRTUALENV,
+  safePath: process.env.PYTHONSAFEPATH,
+  cwd: process.cwd(),
+  beside: readdirSync('.'),
+};
+if (mode === 'leaves-child' && !args.includes('--version')) {
+  // It has our error output, hears no polite word, and is only written down when that is so.
+  const deaf = `process.on('SIGTERM', () => {});
+    require('node:fs').appendFileSync(${JSON.stringify(log)}, JSON.stringify({ args: ['child'], pid: process.pid }) + '\\n');
+    setTimeout(() => {}, 60_000);`;
+  spawn(process.execPath, ['-e', deaf], { stdio: ['ignore', 'ignore', 'inherit'] });
+}
+appendFileSync(log, `${JSON.stringify({ ...call, pid: process.pid })}\n`);
 if (args.includes('--version')) {
   process.stdout.write('pip 99\n');
   process.exit(mode === 'absent' ? 1 : 0);
@@ -16,8 +33,7 @@ if (mode === 'fails') {
   process.stderr.write('WARNING: Retrying\nERROR: No matching distribution found for it\n\n');
   process.exit(1);
 }
-if (mode === 'hangs' || mode === 'stubborn') {
-  if (mode === 'stubborn') process.on('SIGTERM', () => {});
+if (mode === 'hangs' || mode === 'stubborn' || mode === 'leaves-child') {
   setInterval(() => {}, 60_000);
 } else {
   const scratch = path.join(process.env.TMPDIR ?? '', 'pip-unpack-x');

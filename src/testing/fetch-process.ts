@@ -3,13 +3,16 @@
 import { mkdir } from 'node:fs/promises';
 import { systemClock } from '../clock.ts';
 import type { CatalogueEntry } from '../inference/store/catalogue.ts';
-import { ModelStore } from '../inference/store/store.ts';
+import { ModelStore, type StoreOptions } from '../inference/store/store.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 
-const { folder, entry } = JSON.parse(process.argv[2] ?? '') as { folder: string; entry: CatalogueEntry };
+const { folder, entry, ...more } = JSON.parse(process.argv[2] ?? '') as {
+  folder: string;
+  entry: CatalogueEntry;
+} & Partial<StoreOptions>;
 const say = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`);
 const store = new ModelStore(
-  { catalogue: [entry], cacheFolder: folder, modelsFolder: folder, ollamaFolders: [], env: {} },
+  { catalogue: [entry], cacheFolder: folder, modelsFolder: folder, ollamaFolders: [], env: {}, ...more },
   {
     clock: systemClock,
     log: silentLogger,

@@ -137,7 +137,7 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
       log: silentLogger,
       emit: (event) => {
         events.push(event);
-        if (event.type === 'newer-descriptor') spread.heard(event.node);
+        if (event.type === 'newer-descriptor') spread.heard(event.node, event.said);
       },
     },
   );

@@ -3,6 +3,7 @@
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
 import { JobBook } from '../jobs/book.ts';
+import type { Arriving } from '../jobs/candidates.ts';
 import { memoryChannel } from '../jobs/memory-channel.ts';
 import type { JobOutput, JobSpec } from '../jobs/output.ts';
 import type { JobHistory, ProviderChannel, RequesterChannel } from '../jobs/ports.ts';
@@ -24,7 +25,12 @@ export interface SmallNode {
 }
 
 export interface SmallMeshOptions {
-  readonly nodes: readonly (Partial<WordEngineOptions> & { slots?: number; room?: number; trouble?: string })[];
+  readonly nodes: readonly (Partial<WordEngineOptions> & {
+    slots?: number;
+    room?: number;
+    trouble?: string;
+    arriving?: Arriving;
+  })[];
 }
 
 export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] {
@@ -51,6 +57,7 @@ export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] 
       candidates: {
         isKnown: () => false,
         trouble: () => nodeOptions.trouble,
+        arriving: () => nodeOptions.arriving,
         providersOf: (model) =>
           nodes
             .filter((node) => node.engine.options.models.includes(model))

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { systemClock } from '../clock.ts';
 import type { CatalogueEntry, ModelSource } from '../inference/store/catalogue.ts';
-import { type FetchProgress, ModelStore, type StoreDeps, type StoreOptions } from '../inference/store/store.ts';
+import { ModelStore, type StoreDeps, type StoreOptions } from '../inference/store/store.ts';
+import type { FetchProgress } from '../inference/store/ways.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 
 /** Bytes without a pattern, the same every time. */

@@ -39,6 +39,8 @@ export interface SmallWorldOptions {
   /** Bytes. */
   readonly freeMemory?: number;
   readonly edit?: (file: string) => Promise<number>;
+  /** Waiting, instead of the real one where it gives something. */
+  readonly wait?: (ms: number) => Promise<void> | undefined;
 }
 
 export function smallWorld(args: readonly string[], options: SmallWorldOptions = {}): SmallWorld {
@@ -73,6 +75,7 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
         announce: async () => {},
         close: async () => {},
         flushSync: () => {},
+        onLogPrinted: () => () => {},
         ...options.session,
       };
     },
@@ -81,13 +84,14 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
   const world: World = {
     args,
     env: options.env ?? {},
+    workingFolder: '/w',
     program: options.program ?? 'gogrid',
     version: '1.2.3',
     stdout: { ...tty, write: (text) => printed.stdout.push(text) },
     stderr: { ...tty, write: (text) => printed.stderr.push(text) },
     stdin: { isTty: options.stdin === undefined, readAll: async () => options.stdin ?? '' },
     now: () => 1_700_000_000_000,
-    wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    wait: (ms) => options.wait?.(ms) ?? new Promise((resolve) => setTimeout(resolve, ms)),
     home: async (given) => (given === undefined ? home : { ...home, folder: given, flags: ` --home ${given}` }),
     lines: () => typing.lines,
     lookAtPort: async (host, port) => ({ at: `${host}:${port}`, state: 'free', by: undefined }),

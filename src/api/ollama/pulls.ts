@@ -30,7 +30,10 @@ export function ollamaPullRoutes(app: FastifyInstance, deps: SurfaceDeps): void 
       return reply.type('application/x-ndjson').send(`${text}\n`);
     }
     if (!hasKey(request.raw)) {
-      throw keyRequired(`no machine of the mesh has the model '${shown(name)}'`, `gogrid models pull ${shown(name)}`);
+      throw keyRequired(
+        `no machine of the mesh has the model '${shown(name)}'`,
+        `gogrid models pull ${shellWord(name)}`,
+      );
     }
     const exchange = exchanges.open(reply.raw, 'endless');
     if (!stream) return reply.type(JSON_TYPE).send(JSON.stringify(await wholePull(exchange, name, FORMAT, deps)));
@@ -42,7 +45,7 @@ export function ollamaPullRoutes(app: FastifyInstance, deps: SurfaceDeps): void 
   app.delete('/api/delete', inference, async (request: FastifyRequest, reply) => {
     const { name } = nameIn(await readJson(request.raw));
     if (!hasKey(request.raw)) {
-      throw keyRequired(`'${shown(name)}' is not deleted`, `gogrid models rm ${shown(name)}`);
+      throw keyRequired(`'${shown(name)}' is not deleted`, `gogrid models rm ${shellWord(name)}`);
     }
     await pulls.remove(name, exchanges.open(reply.raw).signal);
     // As Ollama: status 200 and nothing.
@@ -68,6 +71,12 @@ function keyRequired(what: string, command: string): GoGridError {
 
 function shown(name: string): string {
   return name.slice(0, 200);
+}
+
+/** The name came from a client, and people copy the command into a shell: what is no plain model name is quoted. */
+function shellWord(name: string): string {
+  const text = shown(name).replace(/\p{Cc}/gu, '�');
+  return /^\w[\w./:-]*$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 const FORMAT: PullFormat = { dialect: 'ollama', line: ollamaLine, success: () => ({ status: 'success' }) };

@@ -11,7 +11,7 @@ export interface DemoOptions {
   readonly nodes: number;
 }
 
-const QUESTION = 'Describe a walk through an old forest in autumn.';
+const QUESTION = 'Tell me about the sea.';
 
 export function readOptions(call: Pick<Call, 'words' | 'flags'>): DemoOptions {
   if (call.words.length > 0) {

@@ -124,4 +124,6 @@ process.on('message', (received) => {
   }
 });
 process.on('disconnect', end);
+// A Ctrl-C at the terminal goes to every process there. The node decides when this one ends: running jobs may finish first.
+for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
 void begin();

@@ -15,8 +15,9 @@ const CHATML =
 
 const DEFAULTS: Readonly<Record<string, Defaults>> = {
   [STARTER.sha256]: {
-    // As its publisher advises: at Ollama's usual 0.8 so small a model loses its thread.
-    options: { temperature: 0.2, top_p: 0.9 },
+    // As its publisher advises: at Ollama's usual 0.8 so small a model loses its thread. It often does not find an end either,
+    // and would fill its whole context, which takes minutes.
+    options: { temperature: 0.2, top_p: 0.9, num_predict: 512 },
     // Its own template puts a system message in front of a conversation that has none ("You are a helpful AI assistant named
     // SmolLM …"), and with that, at four bits, it answers "What is the capital of France?" in broken French: 5 of 6 times,
     // against 0 of 6 without. Ollama sends none either.

@@ -3,11 +3,12 @@
  * every start.
  */
 
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { EMBEDDED } from '../../limits.ts';
+import { digestOf } from '../store/part-file.ts';
 
 /** What tells one state of a file from another. */
 export interface FileState {
@@ -46,7 +47,7 @@ export class Digests {
    * @throws whatever the disk says, or `signal.reason`
    */
   async compute(state: FileState, signal: AbortSignal): Promise<string> {
-    const sha256 = await hashFile(state.path, signal);
+    const sha256 = await digestOf(state.path, signal);
     const known = await this.#load();
     known[state.path] = { size: state.size, mtimeMs: state.mtimeMs, sha256 };
     await this.#save(known);
@@ -92,21 +93,5 @@ async function readRemembered(file: string): Promise<Remembered | undefined> {
     }
   } catch {
     return undefined;
-  }
-}
-
-async function hashFile(file: string, signal: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  const handle = await open(file, 'r');
-  try {
-    const buffer = Buffer.alloc(EMBEDDED.hashReadBytes);
-    for (;;) {
-      signal.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, null);
-      if (bytesRead === 0) return hash.digest('hex');
-      hash.update(buffer.subarray(0, bytesRead));
-    }
-  } finally {
-    await handle.close();
   }
 }

@@ -54,6 +54,7 @@ class Embedded implements EmbeddedEngine {
   readonly kind = 'embedded';
   readonly #threads: number;
   readonly #clock: Clock;
+  readonly #log: Logger;
   readonly #files: ModelFiles;
   readonly #memory: Memory;
   readonly #lane = new Lane();
@@ -69,6 +70,7 @@ class Embedded implements EmbeddedEngine {
     const changed = () => this.#tell();
     this.#threads = options.threads ?? threadsFor(availableParallelism());
     this.#clock = clock;
+    this.#log = log;
     this.#files = new ModelFiles(options, log, changed);
     this.#memory = new Memory({ clock, log, changed, program: options.program });
   }
@@ -84,7 +86,7 @@ class Embedded implements EmbeddedEngine {
     this.#stopped = true;
     this.#listeners.clear();
     this.#files.stop();
-    this.#memory.unload();
+    this.#memory.stop();
   }
 
   async refresh(): Promise<void> {
@@ -153,7 +155,8 @@ class Embedded implements EmbeddedEngine {
   async *run(call: EngineCall, signal: AbortSignal): AsyncGenerator<EngineEvent, void, undefined> {
     if (signal.aborted) throw reasonOf(signal);
     const file = this.#find(call.model);
-    const { input, resume } = call;
+    const { resume } = call;
+    const input = { ...call.input, options: withDefaults(file.digest, call.input.options) };
     const keepAlive = keepAliveMs(input.keepAlive);
     checkSupported(file.name, input, file.embedsOnly);
     if (resume !== undefined) {
@@ -181,8 +184,7 @@ class Embedded implements EmbeddedEngine {
       const process = await abort.orElse(this.#hold(file));
       const contextLength = contextTokens(input, file.contextLength);
       this.#memory.contextLength = contextLength;
-      const options = withDefaults(file.digest, input.options);
-      run = process.run({ input: { ...input, options }, resume, contextLength });
+      run = process.run({ input, resume, contextLength });
       for (;;) {
         const event = await abort.orElse(run.next());
         if (event.type === 'progress') {
@@ -196,12 +198,19 @@ class Embedded implements EmbeddedEngine {
         if (succeeded) return;
       }
     } catch (thrown) {
-      if (run === undefined && !signal.aborted) void this.refresh();
+      if (run === undefined && !signal.aborted) this.#lookAgain();
       throw signal.aborted ? reasonOf(signal) : toGoGridError(thrown);
     } finally {
       abort.done();
       if (leave !== undefined) this.#leave(leave, run, succeeded ? (keepAlive ?? 'as before') : undefined);
     }
+  }
+
+  /** In the background: what a call failed for may be a file that is no longer what it was. */
+  #lookAgain(): void {
+    this.refresh().catch((thrown: unknown) => {
+      this.#log.warn({ reason: toGoGridError(thrown).message }, 'the models folder could not be looked at again');
+    });
   }
 
   /**

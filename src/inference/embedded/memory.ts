@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Timer } from '../../clock.ts';
-import { type GoGridError, toGoGridError } from '../../errors.ts';
+import { type GoGridError, systemCode, toGoGridError } from '../../errors.ts';
 import type { EngineState } from '../../jobs/ports.ts';
 import { EMBEDDED } from '../../limits.ts';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -42,6 +42,8 @@ export class Memory {
   #keepAliveMs: number = EMBEDDED.keepAliveMs;
   #crashes = 0;
   #restartAt = 0;
+  #retry: Timer | undefined;
+  #stopped = false;
   #unusable: GoGridError | undefined;
   #version = '';
 
@@ -58,7 +60,9 @@ export class Memory {
     if (this.#unusable !== undefined) {
       return { state: 'unreachable', hint: `${this.#unusable.message}; ${this.#unusable.hint}` };
     }
-    if (this.#crashes >= EMBEDDED.maxCrashes && this.#restMs() > 0) return { state: 'unreachable', hint: CRASH_HINT };
+    // Where none ever got ready, the end of a rest alone is no reason to count on the next one.
+    const waits = this.#version === '' || this.#restMs() > 0;
+    if (this.#crashes >= EMBEDDED.maxCrashes && waits) return { state: 'unreachable', hint: CRASH_HINT };
     return { state: 'ready', hint: undefined };
   }
 
@@ -78,11 +82,19 @@ export class Memory {
     return this.#process?.pid;
   }
 
-  /** Finds out in the background whether the library works here. A job that comes soon uses the process. */
+  /**
+   * Finds out in the background whether the library works here. A job that comes soon uses the process. Never throws: what
+   * goes wrong is told by `state`, and tried again after its rest.
+   */
   warmUp(): void {
+    if (this.#process !== undefined || this.#stopped || this.#restMs() > 0) return;
     this.#unusable = undefined;
-    if (this.#process !== undefined) return;
-    const process = this.#start();
+    let process: ModelProcess;
+    try {
+      process = this.#start();
+    } catch {
+      return;
+    }
     process.ready.then(
       () => this.#expireIn(EMBEDDED.idleMs),
       () => undefined,
@@ -135,6 +147,13 @@ export class Memory {
     else this.#expireIn(this.#keepAliveMs);
   }
 
+  /** Ends the process for good: none is started any more. */
+  stop(): void {
+    this.#stopped = true;
+    this.#retry?.cancel();
+    this.unload();
+  }
+
   /** Ends the process, and with it whatever is in memory. */
   unload(): void {
     const { name } = this.#resident ?? {};
@@ -164,10 +183,11 @@ export class Memory {
     this.#expiry = this.#deps.clock.after(step, () => (step < ms ? this.#expireIn(ms - step) : this.unload()));
   }
 
+  /** @throws GoGridError `engine_unavailable` during a rest, `engine_failed` when the system starts no process */
   #start(): ModelProcess {
     const wait = this.#restMs();
     if (wait > 0) throw resting(this.#crashes, wait);
-    const process = new ModelProcess(this.#deps.clock, this.#deps.program);
+    const process = this.#fork();
     this.#process = process;
     process.ready.then(
       (version) => this.#isUsable(version),
@@ -175,6 +195,16 @@ export class Memory {
     );
     void process.ended.then((end) => this.#ended(process, end));
     return process;
+  }
+
+  #fork(): ModelProcess {
+    try {
+      return new ModelProcess(this.#deps.clock, this.#deps.program);
+    } catch (thrown) {
+      const how = `it could not be started: ${systemCode(thrown) ?? 'unknown'}`;
+      this.#crashed(how);
+      throw died(how);
+    }
   }
 
   #isUsable(version: string): void {
@@ -191,15 +221,35 @@ export class Memory {
   }
 
   #ended(process: ModelProcess, end: End): void {
-    if (this.#process !== process || end.wanted) return;
+    if (this.#process === process && !end.wanted) this.#crashed(end.how);
+  }
+
+  /** A process ended that should not have. */
+  #crashed(how: string): void {
     this.#crashes++;
     const waits = EMBEDDED.restartMs;
     const wait = waits[Math.min(this.#crashes, waits.length) - 1] ?? 0;
     this.#restartAt = this.#deps.clock.elapsed() + wait;
-    this.#deps.log.warn({ how: end.how, times: this.#crashes }, 'the process of the embedded engine ended');
+    this.#deps.log.warn({ how, times: this.#crashes }, 'the process of the embedded engine ended');
     this.#forget();
+    this.#retryIn(this.#version === '' && this.#crashes > waits.length ? EMBEDDED.retryUnprovenMs : wait);
     this.#deps.changed();
-    if (wait > 0) this.#deps.clock.after(wait, this.#deps.changed);
+  }
+
+  /** Nobody asks an engine that says it cannot run anything: where none was ever ready, the next try is its own. */
+  #retryIn(ms: number): void {
+    this.#retry?.cancel();
+    if (this.#stopped) return;
+    this.#retry = this.#deps.clock.after(ms, () => {
+      const left = this.#restMs();
+      // Timers may come a moment early.
+      if (left > 0) {
+        this.#retryIn(left);
+        return;
+      }
+      if (this.#version === '') this.warmUp();
+      this.#deps.changed();
+    });
   }
 
   #restMs(): number {

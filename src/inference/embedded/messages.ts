@@ -94,6 +94,4 @@ export const fromProcess = z.discriminatedUnion('type', [
   error,
 ]);
 export type FromProcess = z.infer<typeof fromProcess>;
-/** What belongs to a run. */
-export type RunMessage = Extract<FromProcess, { id?: number | undefined }>;
 export type ErrorMessage = z.infer<typeof error>;

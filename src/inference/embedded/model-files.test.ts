@@ -1,15 +1,17 @@
 /** Which models the embedded engine finds on the disk. */
 
 import { createHash } from 'node:crypto';
-import { readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
+import { copyFileSync } from 'node:fs';
+import { mkdir, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { silentLogger } from '../../telemetry/logger.ts';
 import { type EmbeddedStage, embeddedStage } from '../../testing/embedded-stage.ts';
 import { tinyGguf } from '../../testing/tiny-gguf.ts';
 import { hearFailure, never } from '../acceptance/stage.ts';
 import { STARTER } from '../store/catalogue.ts';
 import type { EmbeddedEngine } from './engine.ts';
-import { modelName } from './model-files.ts';
+import { ModelFiles, modelName } from './model-files.ts';
 
 // The process gets what computing time the tests beside it leave.
 vi.setConfig({ testTimeout: 30_000 });
@@ -104,6 +106,50 @@ describe('the models folder', () => {
       const engine = await stage.start(quiet);
       expect(engine.models()[0]?.digest).toBe(await sha256(path.join(stage.folder, 'ending.gguf')));
       engine.stop();
+    }
+  });
+});
+
+describe('a look at the folder', () => {
+  const filesIn = (folder: string, changed: () => void) =>
+    new ModelFiles(
+      { folders: [folder], starter: undefined, digestFile: path.join(folder, 'digests.json'), catalogue: [] },
+      silentLogger,
+      changed,
+    );
+
+  it('that failed does not stand in the way of the next one', async () => {
+    const changed = vi.fn().mockImplementationOnce(() => {
+      throw new Error('a listener that fails');
+    });
+    const files = filesIn(stage.folder, changed);
+    await expect(files.look()).rejects.toThrow('a listener that fails');
+    await stage.write('new.gguf');
+    await files.look();
+    expect(files.files.map((file) => file.name)).toContain('new:latest');
+    expect(files.files.every((file) => file.digest !== undefined)).toBe(true);
+  });
+
+  it('sees what came before it was asked for, in whatever moment another one ends', async () => {
+    for (let turns = 0; turns < 8; turns++) {
+      const folder = path.join(stage.folder, `turns-${turns}`);
+      await mkdir(folder);
+      await stage.write(path.join(`turns-${turns}`, 'first.gguf'));
+      let asked: Promise<void> | undefined;
+      const files = filesIn(folder, () => {
+        if (asked !== undefined || files.files.some((file) => file.digest === undefined)) return;
+        asked = (async () => {
+          for (let turn = 0; turn < turns; turn++) await undefined;
+          copyFileSync(path.join(folder, 'first.gguf'), path.join(folder, 'second.gguf'));
+          await files.look();
+        })();
+      });
+      await files.look();
+      await asked;
+      expect(
+        files.files.map((file) => file.name),
+        `${turns} turns`,
+      ).toEqual(['first:latest', 'second:latest']);
     }
   });
 });

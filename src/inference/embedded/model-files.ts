@@ -65,13 +65,9 @@ export class ModelFiles {
 
   /** Looks at the folders, and reads whatever has no digest yet. A call while one is under way waits for a fresh look. */
   async look(): Promise<void> {
-    if (this.#looking !== undefined) {
-      this.#again = true;
-      return this.#looking;
-    }
-    this.#looking = this.#lookUntilFresh();
-    await this.#looking;
-    this.#looking = undefined;
+    if (this.#looking === undefined) this.#looking = this.#lookUntilFresh();
+    else this.#again = true;
+    return this.#looking;
   }
 
   stop(): void {
@@ -79,11 +75,16 @@ export class ModelFiles {
   }
 
   async #lookUntilFresh(): Promise<void> {
-    do {
-      this.#again = false;
-      await this.#list();
-      await this.#hashAll();
-    } while (this.#again && !this.#stopped.signal.aborted);
+    try {
+      do {
+        this.#again = false;
+        await this.#list();
+        await this.#hashAll();
+      } while (this.#again && !this.#stopped.signal.aborted);
+    } finally {
+      // At once: whoever asks from now on has to get a look of his own.
+      this.#looking = undefined;
+    }
   }
 
   async #list(): Promise<void> {

@@ -79,6 +79,7 @@ export class ModelProcess {
       cancel: () => this.#send({ type: 'cancel', id }),
       // What does not stop when it is told to is in the middle of a long step, or hangs.
       kill: () => this.#child.kill('SIGKILL'),
+      rubbish: () => this.#refuse(),
       clock: this.#clock,
     });
     this.#run = run;
@@ -102,8 +103,7 @@ export class ModelProcess {
     if (this.#rubbish) return;
     const parsed = fromProcess.safeParse(received);
     if (!parsed.success) {
-      this.#rubbish = true;
-      this.#child.kill('SIGKILL');
+      this.#refuse();
       return;
     }
     const message = parsed.data;
@@ -124,6 +124,12 @@ export class ModelProcess {
         if (message.type === 'error' && message.id === undefined) this.#loaded.reject(ProcessRun.errorOf(message));
         else this.#toRun(message);
     }
+  }
+
+  /** Ends a process that cannot be believed; what else it sent is not looked at. */
+  #refuse(): void {
+    this.#rubbish = true;
+    this.#child.kill('SIGKILL');
   }
 
   #toRun(message: Parameters<ProcessRun['hear']>[0] & { id?: number | undefined }): void {

@@ -13,6 +13,8 @@ interface RunDeps {
   readonly credit: (count: number) => void;
   readonly cancel: () => void;
   readonly kill: () => void;
+  /** The process says what it may not, or more than that. */
+  readonly rubbish: () => void;
   readonly clock: Clock;
 }
 
@@ -23,6 +25,9 @@ export class ProcessRun {
   #failure: GoGridError | undefined;
   #wake: (() => void) | undefined;
   #spoken = false;
+  /** Pieces that may still come. The last one of an answer comes for no credit (child/outbox.ts). */
+  #expected = EMBEDDED.creditChunks + 1;
+  #progressQueued = 0;
   #stopTimer: Timer | undefined;
   isOver = false;
 
@@ -43,7 +48,7 @@ export class ProcessRun {
     for (;;) {
       const event = this.#queue.shift();
       if (event !== undefined) {
-        if (event.type === 'chunk' || event.type === 'vectors') this.#deps.credit(1);
+        this.#taken(event);
         return event;
       }
       if (this.#failure !== undefined) throw this.#failure;
@@ -66,10 +71,12 @@ export class ProcessRun {
       case 'chunk':
       case 'vectors':
         this.#spoken = true;
-        this.#queue.push(message);
+        if (this.#expected-- > 0) this.#keep(message);
+        else this.#deps.rubbish();
         break;
       case 'progress':
-        this.#queue.push(message);
+        if (this.#progressQueued++ < EMBEDDED.maxQueuedProgress) this.#keep(message);
+        else this.#deps.rubbish();
         break;
       case 'done':
         this.#queue.push(message);
@@ -87,6 +94,18 @@ export class ProcessRun {
     this.#failure = error;
     this.#end();
     this.#wake?.();
+  }
+
+  #keep(event: RunEvent): void {
+    // A call that was cancelled has nobody who would take it.
+    if (this.#stopTimer === undefined) this.#queue.push(event);
+  }
+
+  #taken({ type }: RunEvent): void {
+    if (type === 'progress') this.#progressQueued--;
+    if (type !== 'chunk' && type !== 'vectors') return;
+    this.#expected++;
+    this.#deps.credit(1);
   }
 
   static errorOf({ code, message, hint }: ErrorMessage): GoGridError {

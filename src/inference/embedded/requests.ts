@@ -1,7 +1,6 @@
 /** What a job asks of the embedded engine, and what it refuses before anything is loaded. Pure. */
 
 import { GoGridError } from '../../errors.ts';
-import { stopsOf as stopsOfInput } from '../../jobs/bounds.ts';
 import { requestObstacle } from '../../jobs/resume.ts';
 import { EMBEDDED } from '../../limits.ts';
 import type { ChatInput, GenerateInput, JobInput, JobRequest } from '../../protocol/job.ts';
@@ -24,10 +23,6 @@ export function optionsOf({ options }: Pick<JobInput, 'options'>): TextOptions {
     numPredict: typeof numPredict === 'number' && numPredict > 0 ? Math.floor(numPredict) : Number.POSITIVE_INFINITY,
     threads: typeof threads === 'number' && threads >= 1 ? Math.floor(threads) : undefined,
   };
-}
-
-export function stopsOf(input: TextInput): readonly string[] {
-  return stopsOfInput(input);
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Why a place did not give a model, in words for the person who waits for it. */
 
+import path from 'node:path';
 import { GoGridError, systemCode } from '../../errors.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 
@@ -71,8 +72,8 @@ export interface Tried {
   readonly thrown: unknown;
 }
 
-/** The error when no place gave the model. */
-export function notFetched(entry: CatalogueEntry, tried: readonly Tried[]): GoGridError {
+/** The error when no place gave the model; `modelsFolder` is where its user may put the file. */
+export function notFetched(entry: CatalogueEntry, tried: readonly Tried[], modelsFolder: string): GoGridError {
   const list = tried.map(({ source, thrown }) => `${source}: ${reasonText(thrown)}`).join('; ');
   const last = tried.at(-1)?.thrown;
   return new GoGridError({
@@ -80,9 +81,18 @@ export function notFetched(entry: CatalogueEntry, tried: readonly Tried[]): GoGr
     message: `${entry.name} could not be fetched. ${list}`,
     hint:
       `when the network is there, pull it again (what is there already is kept); ` +
-      `or bring the file ${entry.file} here by hand, and put it into the models folder`,
+      `or bring the file here by hand, as ${path.join(modelsFolder, entry.file)}`,
     data: { model: entry.name, file: entry.file, sha256: entry.sha256 },
     cause: last,
+  });
+}
+
+/** The error for a removal while a fetch is under way. */
+export function isBeingFetched(entry: CatalogueEntry): GoGridError {
+  return new GoGridError({
+    code: 'invalid_request',
+    message: `model: '${entry.name}' is being pulled right now, by another process`,
+    hint: 'wait for its end, or cancel it there, then remove it',
   });
 }
 

@@ -1,13 +1,14 @@
 /**
- * A lock between the processes of one user, as a file that its holder keeps touching. It saves work and guards no truth: were
- * it ever held twice, the digest would still refuse what comes of it.
+ * A lock between the processes of one user, as a file that its holder keeps touching. It can be lost: whoever is paused for
+ * long, or shares the folder with a machine whose processes it cannot see, may find that another took it. So its holder looks
+ * at it with each touch, and asks once more before anything that cannot be undone.
  */
 
 import { randomBytes } from 'node:crypto';
-import { link, open, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { link, open, readFile, readlink, rename, rm, stat, utimes } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { type Clock, every } from '../../clock.ts';
-import { systemCode } from '../../errors.ts';
+import { GoGridError, systemCode } from '../../errors.ts';
 import { STORE } from '../../limits.ts';
 import { pause } from './pause.ts';
 
@@ -18,16 +19,47 @@ export interface LockDeps {
   onWaiting(pid: number | undefined): void;
 }
 
-/** Waits until the lock is free or dead, takes it, runs `action` and frees it. @throws what `action` throws */
-export async function withLock<T>(file: string, deps: LockDeps, action: () => Promise<T>): Promise<T> {
+/** Somebody else took it for dead, and may be at work by now. */
+export class LockLost extends GoGridError {
+  constructor(file: string) {
+    super({
+      code: 'download_failed',
+      message: `another process took the lock ${file} over`,
+      hint: 'pull it again; when several machines share this folder, let only one of them pull',
+    });
+  }
+}
+
+export interface HeldLock {
+  /** Aborts when it is found to be lost. */
+  readonly lost: AbortSignal;
+  /** @throws LockLost */
+  check(): Promise<void>;
+}
+
+/**
+ * Waits until the lock is free or dead, takes it, runs `action` and frees it.
+ * @throws what `action` throws; LockLost when it failed and the lock had been lost
+ */
+export async function withLock<T>(file: string, deps: LockDeps, action: (lock: HeldLock) => Promise<T>): Promise<T> {
   const token = randomBytes(8).toString('hex');
   await take(file, token, deps);
+  const lost = new AbortController();
+  const check = async () => {
+    if (!lost.signal.aborted && (await holderOf(file))?.token !== token) lost.abort(new LockLost(file));
+    lost.signal.throwIfAborted();
+  };
   const beat = every(deps.clock, STORE.lockBeatEveryMs, () => {
     const now = new Date(deps.clock.now());
-    void utimes(file, now, now).catch(() => undefined);
+    // Only a lock of one's own is kept alive. A disk that fails for a moment is no loss.
+    void check()
+      .then(() => utimes(file, now, now))
+      .catch(() => undefined);
   });
   try {
-    return await action();
+    return await action({ lost: lost.signal, check });
+  } catch (thrown) {
+    throw lost.signal.aborted ? lost.signal.reason : thrown;
   } finally {
     beat.cancel();
     if ((await holderOf(file))?.token === token) await rm(file, { force: true });
@@ -56,7 +88,7 @@ async function take(file: string, token: string, deps: LockDeps): Promise<void> 
       seen = { text: holder.text, mtimeMs: holder.mtimeMs, since: clock.elapsed() };
     }
     const silent = clock.elapsed() - seen.since > STORE.lockStaleMs;
-    if (silent || isDead(holder)) {
+    if (silent || (await isDead(holder))) {
       await breakLock(file, holder);
       continue;
     }
@@ -68,13 +100,9 @@ async function take(file: string, token: string, deps: LockDeps): Promise<void> 
 /** Written under another name first, so that nobody ever reads half of it. */
 async function create(file: string, token: string): Promise<boolean> {
   const draft = `${file}.${token}`;
-  const handle = await open(draft, 'w', 0o600);
+  const text = JSON.stringify({ pid: process.pid, host: await machine(), token });
   try {
-    await handle.writeFile(JSON.stringify({ pid: process.pid, host: hostname(), token }));
-  } finally {
-    await handle.close();
-  }
-  try {
+    await writeNew(draft, text);
     await link(draft, file);
     return true;
   } catch (thrown) {
@@ -82,7 +110,7 @@ async function create(file: string, token: string): Promise<boolean> {
     if (code === 'EEXIST') return false;
     // Some file systems have no links: there the name itself is the lock.
     if (code !== 'EPERM' && code !== 'ENOTSUP' && code !== 'EOPNOTSUPP' && code !== 'ENOSYS') throw thrown;
-    return await createPlainly(file, await readFile(draft, 'utf8'));
+    return await createPlainly(file, text);
   } finally {
     await rm(draft, { force: true });
   }
@@ -90,13 +118,24 @@ async function create(file: string, token: string): Promise<boolean> {
 
 async function createPlainly(file: string, text: string): Promise<boolean> {
   try {
-    const handle = await open(file, 'wx', 0o600);
-    await handle.writeFile(text);
-    await handle.close();
+    await writeNew(file, text);
     return true;
   } catch (thrown) {
     if (systemCode(thrown) === 'EEXIST') return false;
     throw thrown;
+  }
+}
+
+/** Leaves nothing of a file that it could not write: half a lock has no holder, and everybody would wait for it. */
+async function writeNew(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+  } catch (thrown) {
+    await rm(file, { force: true });
+    throw thrown;
+  } finally {
+    await handle.close();
   }
 }
 
@@ -124,9 +163,15 @@ function parsed(text: string): Pick<Holder, 'pid' | 'host' | 'token'> {
   }
 }
 
+/** Where process ids mean what they mean here: containers of one machine may share its name, and count for themselves. */
+export async function machine(): Promise<string> {
+  const space = process.platform === 'linux' ? await readlink('/proc/self/ns/pid').catch(() => '') : '';
+  return space === '' ? hostname() : `${hostname()} ${space}`;
+}
+
 /** Only of a process of this machine can that be told at once. */
-function isDead({ pid, host }: Holder): boolean {
-  if (pid === undefined || host !== hostname()) return false;
+async function isDead({ pid, host }: Holder): Promise<boolean> {
+  if (pid === undefined || host !== (await machine())) return false;
   try {
     process.kill(pid, 0);
     return false;

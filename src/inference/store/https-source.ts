@@ -34,19 +34,31 @@ export interface HttpsFetch {
  */
 export async function fetchHttps(part: PartFile, fetch: HttpsFetch): Promise<void> {
   let cameOnce = false;
+  let emptied = false;
   for (let tries = 0, barren = 0; ; tries++) {
     const before = part.bytes;
-    const broken = await fetchOnce(part, fetch);
+    const ended = await fetchOnce(part, fetch);
     if (part.bytes === fetch.totalBytes) return;
-    if (broken === undefined) continue;
+    if (ended.emptied && !emptied) {
+      emptied = true;
+      continue;
+    }
     // What has been sending is worth another connection, and a moment of patience; what never did is not.
     const came = part.bytes > before;
     cameOnce ||= came;
     barren = came ? 0 : barren + 1;
     const pauseMs = fetch.retryAfterMs[barren];
-    if (!cameOnce || pauseMs === undefined || tries >= STORE.maxResumes) throw broken;
+    if (!cameOnce || pauseMs === undefined || tries >= STORE.maxResumes) throw ended.reason;
     if (pauseMs > 0) await pause(fetch.clock, pauseMs, fetch.signal);
   }
+}
+
+/** How one answer ended. */
+interface Ended {
+  /** What was there could not be gone on with and was dropped: the whole is to be asked for. */
+  readonly emptied: boolean;
+  /** Why the file is not whole, where it is not. */
+  readonly reason: unknown;
 }
 
 /** The connection could not be had, or broke. */
@@ -56,8 +68,7 @@ function broken(thrown: unknown): Broken {
   return new Broken('the connection broke', { cause: thrown });
 }
 
-/** @returns why the connection broke; undefined when the answer was read to its end, or is to be asked for anew */
-async function fetchOnce(part: PartFile, fetch: HttpsFetch): Promise<unknown> {
+async function fetchOnce(part: PartFile, fetch: HttpsFetch): Promise<Ended> {
   const { source, totalBytes, signal } = fetch;
   if (signal.aborted) throw cancelled(signal);
   const watch = new SilenceWatch(fetch);
@@ -65,8 +76,15 @@ async function fetchOnce(part: PartFile, fetch: HttpsFetch): Promise<unknown> {
     const note = part.bytes > 0 ? await readNote(part.path) : undefined;
     const answer = await open(source.url, rangeHeaders(part, note, source), fetch, watch);
     try {
-      if (await prepare(part, answer.response, fetch)) await readInto(part, answer, totalBytes, watch, fetch);
-      return undefined;
+      const emptied = !(await prepare(part, answer.response, fetch));
+      if (!emptied) await readInto(part, answer, totalBytes, watch, fetch);
+      const reason = new SourceFailed(`it sent ${part.bytes} bytes instead of ${totalBytes}`);
+      if (!emptied && part.bytes < totalBytes && isWholeAnswer(answer.response)) {
+        // A page of somebody between, such as a network that wants a login: no beginning of the file.
+        await part.restart();
+        throw reason;
+      }
+      return { emptied, reason };
     } finally {
       answer.response.destroy();
     }
@@ -74,7 +92,7 @@ async function fetchOnce(part: PartFile, fetch: HttpsFetch): Promise<unknown> {
     if (signal.aborted) throw cancelled(signal);
     if (watch.failure !== undefined) throw watch.failure;
     // The disk has errors too, and they are final.
-    if (thrown instanceof Broken) return thrown.cause;
+    if (thrown instanceof Broken) return { emptied: false, reason: thrown.cause };
     throw thrown;
   } finally {
     watch.stop();
@@ -157,8 +175,14 @@ async function prepare(part: PartFile, response: http.IncomingMessage, fetch: Ht
   const length = headers['content-length'];
   if (length !== undefined && Number(length) !== totalBytes) throw wrongLength(Number(length), totalBytes);
   if (part.bytes > 0) await part.restart();
-  await writeNote(part.path, { url: source.url, etag: strongTag(headers.etag) });
+  // Without it the rest is asked for unconditionally, and the digest decides.
+  await writeNote(part.path, { url: source.url, etag: strongTag(headers.etag) }).catch(() => undefined);
   return true;
+}
+
+/** Whether it meant to be the whole file and ended where it meant to; without chunks an end may be a cut as well. */
+function isWholeAnswer({ statusCode, headers }: http.IncomingMessage): boolean {
+  return statusCode === 200 && headers['transfer-encoding'] !== undefined;
 }
 
 function wrongLength(found: number, expected: number): SourceFailed {

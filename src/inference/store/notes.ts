@@ -46,7 +46,9 @@ export async function writeChecked(file: string, sha256: string, source: string,
   return note;
 }
 
-export async function removeNote(file: string): Promise<void> {
+/** Takes a file away, and what is known of it. */
+export async function forget(file: string): Promise<void> {
+  await rm(file, { force: true });
   await rm(noteOf(file), { force: true });
 }
 

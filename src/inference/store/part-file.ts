@@ -1,48 +1,59 @@
 /** A file that is being written, with the digest of what is in it so far. It gets its name only when it is whole. */
 
-import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { systemCode } from '../../errors.ts';
 import { STORE } from '../../limits.ts';
 
 /** Models are public files, the same for everybody. */
 const FILE_MODE = 0o644;
 
+/**
+ * It always writes into a file that it made itself: a process that lost its lock may still be writing into an older one of
+ * the same name, which then has no name any more.
+ */
 export class PartFile {
   readonly path: string;
   readonly #handle: FileHandle;
-  #hash: Hash;
-  #bytes: number;
+  #hash = createHash('sha256');
+  #bytes = 0;
 
-  private constructor(path: string, handle: FileHandle, hash: Hash, bytes: number) {
+  private constructor(path: string, handle: FileHandle) {
     this.path = path;
     this.#handle = handle;
-    this.#hash = hash;
-    this.#bytes = bytes;
   }
 
-  /** Opens `path` to write it from its beginning. */
+  /** Begins `path` anew. */
   static async create(path: string): Promise<PartFile> {
-    return new PartFile(path, await open(path, 'w', FILE_MODE), createHash('sha256'), 0);
+    return new PartFile(path, await openNew(path));
   }
 
   /**
-   * Opens `path` to go on behind what is in it, which is read once for the digest. What is longer than `maxBytes` is no
-   * part of the file that is wanted, and is dropped.
+   * Begins `path` with what is in it already. What is longer than `maxBytes` is no part of the file that is wanted, and is
+   * dropped.
    */
   static async resume(path: string, maxBytes: number, signal: AbortSignal): Promise<PartFile> {
-    const handle = await open(path, 'a+', FILE_MODE);
+    const draft = `${path}.own`;
+    const part = new PartFile(path, await openNew(draft));
     try {
-      const { size } = await handle.stat();
-      if (size > maxBytes) {
-        await handle.truncate(0);
-        return new PartFile(path, handle, createHash('sha256'), 0);
-      }
-      const hash = createHash('sha256');
-      await readThrough(handle, signal, (piece) => hash.update(piece));
-      return new PartFile(path, handle, hash, size);
+      await part.#takeOver(path, maxBytes, signal);
+      await rename(draft, path);
+      return part;
     } catch (thrown) {
-      await handle.close();
+      await part.close();
+      await rm(draft, { force: true });
       throw thrown;
+    }
+  }
+
+  async #takeOver(path: string, maxBytes: number, signal: AbortSignal): Promise<void> {
+    try {
+      for await (const piece of piecesOf(path, signal)) {
+        if (this.#bytes + piece.length > maxBytes) return await this.restart();
+        await this.append(piece);
+      }
+    } catch (thrown) {
+      if (systemCode(thrown) !== 'ENOENT') throw thrown;
     }
   }
 
@@ -53,7 +64,7 @@ export class PartFile {
 
   async append(piece: Uint8Array): Promise<void> {
     for (let from = 0; from < piece.length; ) {
-      const { bytesWritten } = await this.#handle.write(piece, from, piece.length - from);
+      const { bytesWritten } = await this.#handle.write(piece, from, piece.length - from, this.#bytes + from);
       from += bytesWritten;
     }
     this.#hash.update(piece);
@@ -82,35 +93,41 @@ export class PartFile {
   }
 }
 
+/** A name that is taken is given up by its holder first. */
+async function openNew(path: string): Promise<FileHandle> {
+  await rm(path, { force: true });
+  return await open(path, 'wx', FILE_MODE);
+}
+
 /** SHA-256 of a whole file. @throws the system's error, or the signal's reason */
 export async function digestOf(
   path: string,
   signal: AbortSignal,
   onBytes: (bytes: number) => void = () => {},
 ): Promise<string> {
-  const handle = await open(path, 'r');
-  try {
-    const hash = createHash('sha256');
-    let bytes = 0;
-    await readThrough(handle, signal, (piece) => {
-      hash.update(piece);
-      bytes += piece.length;
-      onBytes(bytes);
-    });
-    return hash.digest('hex');
-  } finally {
-    await handle.close();
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const piece of piecesOf(path, signal)) {
+    hash.update(piece);
+    bytes += piece.length;
+    onBytes(bytes);
   }
+  return hash.digest('hex');
 }
 
-/** Hands a file over piece by piece, from its beginning; each piece is only valid until the next. */
-async function readThrough(handle: FileHandle, signal: AbortSignal, use: (piece: Buffer) => void): Promise<void> {
-  const buffer = Buffer.allocUnsafe(STORE.readBytes);
-  for (let position = 0; ; ) {
-    signal.throwIfAborted();
-    const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
-    if (bytesRead === 0) return;
-    use(buffer.subarray(0, bytesRead));
-    position += bytesRead;
+/** A file from its beginning; each piece is only valid until the next. @throws the system's error, or the signal's reason */
+export async function* piecesOf(path: string, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
+  const handle = await open(path, 'r');
+  try {
+    const buffer = Buffer.allocUnsafe(STORE.readBytes);
+    for (let position = 0; ; ) {
+      signal.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+      position += bytesRead;
+    }
+  } finally {
+    await handle.close();
   }
 }

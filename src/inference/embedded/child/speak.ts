@@ -11,9 +11,10 @@ import type {
   SequenceEvaluateOptions,
   Token,
 } from 'node-llama-cpp';
+import { stopsOf } from '../../../jobs/bounds.ts';
 import type { FinishReason, JobUsage } from '../../../protocol/job.ts';
 import type { RunOrder } from '../messages.ts';
-import { optionsOf, stopsOf, type TextInput } from '../requests.ts';
+import { optionsOf, type TextInput } from '../requests.ts';
 import { CANCELLED, failure } from './failure.ts';
 import { grammarOf } from './grammar.ts';
 import type { RunningModel } from './model.ts';

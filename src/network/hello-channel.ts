@@ -1,0 +1,36 @@
+/** The stream of one hello: one message there, one back. */
+
+import type { Stream } from '@libp2p/interface';
+import type { Clock } from '../clock.ts';
+import type { GoGridError } from '../errors.ts';
+import type { helloAnswer, helloMessage } from '../protocol/hello.ts';
+import type { NodeId } from '../protocol/ids.ts';
+import { FrameChannel } from './frame-channel.ts';
+
+/** Hello, its answer and nothing else: any window holds them. */
+const HELLO_WINDOW_BYTES = 16 * 1024;
+
+export interface HelloChannelDeps {
+  readonly clock: Clock;
+  readonly onViolation: (node: NodeId, error: GoGridError) => void;
+}
+
+/** @param schema of what the peer sends */
+export function helloChannel<Out, In>(
+  node: NodeId,
+  stream: Stream,
+  schema: typeof helloAnswer | typeof helloMessage,
+  { clock, onViolation }: HelloChannelDeps,
+): FrameChannel<Out, In> {
+  return new FrameChannel<Out, In>(
+    stream,
+    {
+      schema: schema as never,
+      what: 'a hello frame',
+      sendWindowBytes: HELLO_WINDOW_BYTES,
+      receiveWindowBytes: HELLO_WINDOW_BYTES,
+      isLast: () => true,
+    },
+    { clock, onViolation: (error) => onViolation(node, error) },
+  );
+}
