@@ -112,7 +112,7 @@ describe('a value', () => {
   });
 
   it('that is a path begins at the working folder in a flag and a variable, and stays as it is in the file', () => {
-    const workingFolder = path.resolve('/work');
+    const workingFolder = path.resolve('/folder');
     const { config } = resolveConfig({
       workingFolder,
       flags: new Map([['network.descriptor', '../network.json']]),
@@ -120,7 +120,7 @@ describe('a value', () => {
       file: file('[logging]\nlog_file = "own.log"\n'),
     });
     expect(config.network.descriptor).toBe(path.resolve('/network.json'));
-    expect(config.engine.models_dir).toBe(path.resolve('/work/models'));
+    expect(config.engine.models_dir).toBe(path.resolve('/folder/models'));
     expect(config.logging.log_file).toBe('own.log');
     expect(config.node.node_name).toBe('kitchen');
     // The user's folder, and the default, are no business of the working folder.
