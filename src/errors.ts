@@ -131,6 +131,16 @@ export function toGoGridError(thrown: unknown): GoGridError {
   return new GoGridError({ code: 'internal', message: `unexpected error: ${message}`, cause: thrown });
 }
 
+/**
+ * Why an aborted signal was aborted: the caller's own reason where it is one of ours, else `cancelled`.
+ * @param what was cancelled, as a message begins with it
+ */
+export function reasonOf(signal: AbortSignal, what = 'the call'): GoGridError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof GoGridError) return reason;
+  return new GoGridError({ code: 'cancelled', message: `${what} was cancelled`, cause: reason });
+}
+
 /** The `code` of a Node.js system error such as `ECONNREFUSED`, or undefined; looks into the `cause` chain. */
 export function systemCode(thrown: unknown): string | undefined {
   for (let error = thrown, depth = 0; error instanceof Error && depth < 5; error = error.cause, depth++) {

@@ -5,12 +5,13 @@
 
 import { systemClock as clock, every } from './clock.ts';
 import type { Config } from './config/schema.ts';
+import type { News } from './contract/news.ts';
 import type { PullState } from './contract/pulls.ts';
 import { MESH } from './limits.ts';
 import { buildApi } from './node/api.ts';
 import type { NodeDeps } from './node/deps.ts';
-import { buildMesh, followEngine, type Mesh } from './node/mesh.ts';
-import { followNews, type Look, type News } from './node/news.ts';
+import { buildMesh, followEngine, type Mesh, wantedPort } from './node/mesh.ts';
+import { followNews, type Look } from './node/news.ts';
 import { buildPulls } from './node/pulls.ts';
 import { openStores } from './node/stores.ts';
 import { buildWorker, type Worker } from './node/worker.ts';
@@ -18,6 +19,7 @@ import { isLocal } from './protocol/descriptor.ts';
 
 /** Part of the grace time that is kept for closing what is open: last words to clients, goodbye to the mesh, the disk. */
 const CLOSING_MS = 2_000;
+
 /** What a node is to the program that runs it. */
 export interface Node {
   /** Resolves when the API answers. @throws GoGridError */
@@ -73,7 +75,7 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
     if (listening.tookFreePort) {
       stores.port.remember(listening.port);
       notices.push(
-        `network port ${config.network.port} is busy; this node listens on ${listening.port} instead, now and at later starts`,
+        `network port ${wantedPort(config, deps, stores)} is busy; this node listens on ${listening.port} instead, now and at later starts`,
       );
     }
 

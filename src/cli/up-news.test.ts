@@ -1,14 +1,15 @@
 import { expect, it } from 'vitest';
+import type { News } from '../contract/news.ts';
 import type { PullState } from '../contract/pulls.ts';
 import { pullState } from '../testing/small-api.ts';
 import { smallWorld } from '../testing/small-world.ts';
 import { runCli } from './cli.ts';
 import { newsLines } from './up-news.ts';
-import type { NodeNews, RunningNode } from './world.ts';
+import type { RunningNode } from './world.ts';
 
 const facts = { api: 'http://127.0.0.1:4301', keyCommand: undefined, flags: ' --home /h' };
 const CELLAR = '12D3KooWCellarcELLar1';
-const lines = (news: NodeNews) => newsLines(news, facts, (_, text) => text).join('\n');
+const lines = (news: News) => newsLines(news, facts, (_, text) => text).join('\n');
 
 it('is one short line for each event', () => {
   expect(lines({ type: 'engine-ready', kind: 'ollama', version: '0.24.0' })).toBe('Ollama 0.24.0 answers.');
@@ -77,7 +78,7 @@ function nodeWith(more: Partial<RunningNode>): RunningNode {
 }
 
 it('shows a download while it runs, and what came of it', async () => {
-  let tell: ((news: NodeNews) => void) | undefined;
+  let tell: ((news: News) => void) | undefined;
   let pulls: readonly PullState[] = [pullState({ model: 'smollm2:135m' })];
   const node = nodeWith({
     pulls: () => pulls,

@@ -1,5 +1,6 @@
 /** What `gogrid up` says on a terminal after its banner: one short line for each event that matters, and downloads as a bar. */
 
+import type { News } from '../contract/news.ts';
 import type { PullState } from '../contract/pulls.ts';
 import { NEWS } from '../limits.ts';
 import { askLine } from './banner.ts';
@@ -8,7 +9,7 @@ import { commandFor } from './peers-accept.ts';
 import { spelled } from './program.ts';
 import { ProgressBar } from './progress-bar.ts';
 import { type Paint, printable, shellWord } from './text.ts';
-import type { NodeNews, NodeSession } from './world.ts';
+import type { NodeSession } from './world.ts';
 
 export interface NewsFacts {
   /** Base URL of the API. */
@@ -72,7 +73,7 @@ function failedLines({ model, error }: PullState, { flags }: NewsFacts): string[
 }
 
 /** The lines for one event. */
-export function newsLines(news: NodeNews, facts: NewsFacts, paint: Paint): string[] {
+export function newsLines(news: News, facts: NewsFacts, paint: Paint): string[] {
   switch (news.type) {
     case 'engine-ready':
       return [`${engineName(news)} answers.`];
@@ -94,7 +95,7 @@ export function newsLines(news: NodeNews, facts: NewsFacts, paint: Paint): strin
 }
 
 /** A stranger chose its own name: it becomes part of a command only where it is plain (`commandFor`). */
-function waitingLines(news: NodeNews & { type: 'peer-waiting' }, { flags }: NewsFacts, paint: Paint): string[] {
+function waitingLines(news: News & { type: 'peer-waiting' }, { flags }: NewsFacts, paint: Paint): string[] {
   const words =
     news.words === undefined ? '' : `, if it shows the same four words: ${paint('bold', printable(news.words))}`;
   const command = commandFor({ world: { program: 'gogrid' }, home: { flags } }, 'accept', {

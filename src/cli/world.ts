@@ -3,6 +3,7 @@
 import type { ConfigFile } from '../config/file.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
 import type { AdmissionRule, Network, NetworkChanges } from '../contract/network.ts';
+import type { News } from '../contract/news.ts';
 import type { PullState } from '../contract/pulls.ts';
 import type { MachineFacts, PortFacts } from '../doctor/facts.ts';
 import type { Logger, LogLevel } from '../telemetry/logger.ts';
@@ -145,23 +146,8 @@ export interface RunningNode {
   /** Models that are being pulled now, then the last that were: the starter model comes in the background. */
   pulls(): readonly PullState[];
   /** Calls back when something happens that a person at its terminal wants to hear of; returns the way to stop that. */
-  onNews(listener: (news: NodeNews) => void): () => void;
+  onNews(listener: (news: News) => void): () => void;
 }
-
-/** Something that happened to the node; its names come from other machines. */
-export type NodeNews =
-  | { readonly type: 'engine-ready'; readonly kind: string; readonly version: string }
-  /** This machine runs these now, and did not before. */
-  | { readonly type: 'models'; readonly names: readonly string[] }
-  | { readonly type: 'peer-joined'; readonly name: string; readonly models: readonly string[]; readonly first: boolean }
-  | { readonly type: 'peer-left'; readonly name: string; readonly last: boolean }
-  | {
-      readonly type: 'peer-waiting';
-      /** Its peer id. */
-      readonly id: string;
-      readonly name: string;
-      readonly words: string | undefined;
-    };
 
 /** A node with what belongs to its process: opened before it starts, closed after it has stopped. */
 export interface NodeSession {

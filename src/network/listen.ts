@@ -44,6 +44,12 @@ export async function startListening(
   }
 }
 
+/** The port in the first of these multiaddrs; undefined without any. */
+export function portOf(addresses: readonly string[]): number | undefined {
+  const port = /\/(?:tcp|udp)\/(\d+)/.exec(addresses[0] ?? '')?.[1];
+  return port === undefined ? undefined : Number(port);
+}
+
 /** @throws GoGridError `invalid_config` when it is no IP address */
 export function listenAddress(address: string, port: number, transport: Transport = 'tcp'): string {
   const version = isIP(address);

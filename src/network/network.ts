@@ -20,7 +20,7 @@ import { LanDiscovery } from './lan.ts';
 import { Latencies } from './latency.ts';
 import { Learning } from './learn.ts';
 import { createHost, type Host } from './libp2p.ts';
-import { startListening } from './listen.ts';
+import { portOf, startListening } from './listen.ts';
 import type {
   AcceptedPeer,
   Directory,
@@ -139,8 +139,7 @@ class MeshNetwork implements Network {
     await tend.start();
     await lan?.start();
     const addresses = this.addresses();
-    const port = Number(/\/(?:tcp|udp)\/(\d+)/.exec(addresses[0] ?? '')?.[1] ?? this.#options.port);
-    return { addresses, port, tookFreePort };
+    return { addresses, port: portOf(addresses) ?? this.#options.port, tookFreePort };
   }
 
   async stop(): Promise<void> {

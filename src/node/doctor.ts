@@ -8,6 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { diagnoseNode } from '../doctor/checks.ts';
 import type { BootstrapFacts, NodeFacts } from '../doctor/facts.ts';
 import { readMachine } from '../machine/look.ts';
+import { portOf } from '../network/listen.ts';
 import type { Network } from '../network/network.ts';
 import type { NodeDeps } from './deps.ts';
 import type { Worker } from './worker.ts';
@@ -41,7 +42,6 @@ function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
   const { engine, directory } = worker;
   const { kind = engine.kind, state, version, hint } = engine.status();
   const addresses = network.addresses();
-  const port = /\/(?:tcp|udp)\/(\d+)/.exec(addresses[0] ?? '')?.[1];
   return {
     engine: { kind, state, version, hint },
     models: {
@@ -56,7 +56,7 @@ function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
     apiHost: config.api.host,
     apiIsLocal: isLoopback(config.api.host),
     apiRequiresKey: config.api.require_key,
-    network: { addresses, wantedPort: config.network.port, port: port === undefined ? undefined : Number(port) },
+    network: { addresses, wantedPort: config.network.port, port: portOf(addresses) },
     peers: {
       admitted: network.admitted(),
       waiting: network.waiting().flatMap(({ name, waitsFor }) => (waitsFor === undefined ? [] : [{ name, waitsFor }])),

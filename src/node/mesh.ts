@@ -8,7 +8,7 @@ import type { Config } from '../config/schema.ts';
 import { createCandidates } from '../jobs/candidates.ts';
 import { Requester } from '../jobs/requester.ts';
 import { readHardware } from '../machine/hardware.ts';
-import { createNetwork } from '../network/network.ts';
+import { createNetwork, type Network } from '../network/network.ts';
 import { DescriptorSpread } from '../network/spread.ts';
 import { isLocal } from '../protocol/descriptor.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -18,23 +18,21 @@ import type { Worker } from './worker.ts';
 
 export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker: Worker) {
   const { logger, version } = deps;
-  const { engine, provider, directory, book } = worker;
-  const { self, signer } = stores;
-  const name = nodeName(config, deps.home);
+  const { provider, directory } = worker;
   const log = logger.child({ part: 'network' });
   const admission = followAdmission(config, stores, log);
   const network = createNetwork(
     {
       seed: stores.seed,
       networkId: stores.networkId,
-      name,
+      name: nodeName(config, deps.home),
       version,
       features: [],
       accept: admission.rule,
       mdns: config.network.mdns,
       transports: config.network.transports,
       listen: [config.network.listen],
-      port: (deps.portIsConfigured ? undefined : stores.port.remembered) ?? config.network.port,
+      port: wantedPort(config, deps, stores),
       portIsConfigured: deps.portIsConfigured,
       bootstrap: bootstrapOf(config, stores),
       reconnectDelayMs: config.network.reconnect_delay_secs * 1000,
@@ -56,15 +54,24 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
   );
   const spread = new DescriptorSpread({ descriptor: stores.descriptor, network, clock, log });
   stores.descriptor.onChange(() => network.setBootstrap(bootstrapOf(config, stores)));
-  const announcer = new Announcer(
+  const announcer = buildAnnouncer(config, deps, stores, worker, network);
+  worker.onLoadChanged = () => announcer.loadChanged();
+  const requester = buildRequester(deps, stores, worker, network);
+  return { network, spread, announcer, requester, admission };
+}
+
+/** What this node says of itself, and when. */
+function buildAnnouncer(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, network: Network): Announcer {
+  const { engine, provider } = worker;
+  return new Announcer(
     { networkId: stores.networkId, beatEveryMs: config.worker.heartbeat_interval_secs * 1000 },
     {
-      signer,
+      signer: stores.signer,
       clock,
       random: Math.random,
       describe: () => ({
-        name,
-        version,
+        name: nodeName(config, deps.home),
+        version: deps.version,
         region: config.node.region,
         addresses: network.addresses().map((address) => address.replace(/\/p2p\/.*$/, '')),
         hardware: readHardware(),
@@ -80,8 +87,12 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       sendBeat: (bytes) => network.publishBeat(bytes),
     },
   );
-  worker.onLoadChanged = () => announcer.loadChanged();
-  const requester = new Requester({
+}
+
+/** What this node asks of the mesh. */
+function buildRequester(deps: NodeDeps, stores: Stores, worker: Worker, network: Network): Requester {
+  const { engine, provider, directory, book } = worker;
+  return new Requester({
     candidates: createCandidates({
       engine,
       provider,
@@ -91,13 +102,17 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       arriving: (model) => worker.arriving(model),
     }),
     link: network,
-    handleLocally: (request, channel) => void provider.handleJob(self, request, channel),
+    handleLocally: (request, channel) => void provider.handleJob(stores.self, request, channel),
     book,
     clock,
     randomBytes,
-    log: logger.child({ part: 'requester' }),
+    log: deps.logger.child({ part: 'requester' }),
   });
-  return { network, spread, announcer, requester, admission };
+}
+
+/** The port to listen on: the one that was taken before when the usual one was busy, unless somebody asked for another. */
+export function wantedPort(config: Config, { portIsConfigured }: NodeDeps, { port }: Pick<Stores, 'port'>): number {
+  return (portIsConfigured ? undefined : port.remembered) ?? config.network.port;
 }
 
 /** Whom to join through: those of the setting, and those of the mesh's descriptor as it is now; never this node itself. */

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { News } from '../contract/news.ts';
 import { NEWS } from '../limits.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
-import { followNews, type Look, type News, newsBetween } from './news.ts';
+import { followNews, type Look, newsBetween } from './news.ts';
 
 const nothing: Look = {
   engine: { kind: 'ollama', state: 'ready', version: '1' },

@@ -5,6 +5,7 @@
  */
 
 import { type Clock, every } from '../clock.ts';
+import type { News } from '../contract/news.ts';
 import { NEWS } from '../limits.ts';
 
 /** A look at the node. */
@@ -17,18 +18,6 @@ export interface Look {
   /** Peers that wait until this node's user accepts them, with the four words to compare. */
   readonly waiting: readonly { readonly id: string; readonly name: string; readonly words: string | undefined }[];
 }
-
-export type News =
-  | { readonly type: 'engine-ready'; readonly kind: string; readonly version: string }
-  | { readonly type: 'models'; readonly names: readonly string[] }
-  | { readonly type: 'peer-joined'; readonly name: string; readonly models: readonly string[]; readonly first: boolean }
-  | { readonly type: 'peer-left'; readonly name: string; readonly last: boolean }
-  | {
-      readonly type: 'peer-waiting';
-      readonly id: string;
-      readonly name: string;
-      readonly words: string | undefined;
-    };
 
 /** What changed between two looks. In a large mesh single peers are no news. Pure. */
 export function newsBetween(before: Look, after: Look): News[] {

@@ -2,13 +2,13 @@
 
 import { availableParallelism } from 'node:os';
 import type { Clock } from '../../clock.ts';
-import { GoGridError, toGoGridError } from '../../errors.ts';
+import { GoGridError, reasonOf, toGoGridError } from '../../errors.ts';
 import type { Engine, EngineCall, EngineEvent, EngineModel, LoadedModel, ModelDescription } from '../../jobs/ports.ts';
 import { EMBEDDED } from '../../limits.ts';
 import type { FinishReason, Phase } from '../../protocol/job.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { defaultsText, defaultTemplate, withDefaults } from './defaults.ts';
-import { interrupted, notFound, reasonOf } from './failures.ts';
+import { interrupted, notFound } from './failures.ts';
 import { type GgufHeader, readGgufFile } from './gguf.ts';
 import { Lane } from './lane.ts';
 import { Memory } from './memory.ts';

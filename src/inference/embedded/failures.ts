@@ -1,6 +1,6 @@
 /** What goes wrong with the embedded engine, as sentences for people. */
 
-import { type ErrorCode, GoGridError } from '../../errors.ts';
+import { type ErrorCode, GoGridError, reasonOf } from '../../errors.ts';
 
 const LIBRARY_HINT =
   'the embedded engine needs a platform that node-llama-cpp has a package for (Linux with glibc 2.34 or newer, macOS, ' +
@@ -50,13 +50,6 @@ export function notFound(model: string): GoGridError {
     message: `model '${model}' not found`,
     hint: '`gogrid models pull NAME` gets a model; `gogrid models` lists those that are there',
   });
-}
-
-/** The reason of an aborted signal as an error of ours. */
-export function reasonOf(signal: AbortSignal): GoGridError {
-  const { reason } = signal;
-  if (reason instanceof GoGridError) return reason;
-  return new GoGridError({ code: 'cancelled', message: 'the call was cancelled', cause: reason });
 }
 
 /** Waits that an abort of `signal` ends at once, with its reason. `done` when nothing waits any more. */

@@ -2,10 +2,9 @@
 
 import { Ollama } from 'ollama/browser';
 import { z } from 'zod';
-import { GoGridError } from '../../errors.ts';
+import { GoGridError, reasonOf } from '../../errors.ts';
 import { ENGINE } from '../../limits.ts';
 import { failed, fromOllama, isNobodyThere, unavailable } from './failures.ts';
-import { reasonOf } from './line-stream.ts';
 
 const text = z.string().catch('');
 const size = z.number().nonnegative().catch(0);

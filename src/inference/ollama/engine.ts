@@ -1,7 +1,7 @@
 /** The engine `ollama`: the models of the Ollama daemon at one address. */
 
 import type { Clock } from '../../clock.ts';
-import { type GoGridError, toGoGridError } from '../../errors.ts';
+import { type GoGridError, reasonOf, toGoGridError } from '../../errors.ts';
 import type { Engine, EngineCall, EngineEvent, LoadedModel, ModelDescription } from '../../jobs/ports.ts';
 import { ENGINE, JOB } from '../../limits.ts';
 import type { ChatInput, ChatMessage, EmbedInput, Phase } from '../../protocol/job.ts';
@@ -11,7 +11,7 @@ import { AnswerReader, parseLine, readUsage, readVectors } from './answers.ts';
 import { Catalogue, type KnownModel } from './catalogue.ts';
 import { type Control, createControl, type Running } from './control.ts';
 import { failed } from './failures.ts';
-import { LineStream, openWire, reasonOf, type Wire } from './line-stream.ts';
+import { LineStream, openWire, type Wire } from './line-stream.ts';
 import { ContinueProbe, type ProbeLike } from './probe.ts';
 import { type NativeRequest, nativeRequest, unloads } from './requests.ts';
 import {

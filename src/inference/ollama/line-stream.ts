@@ -9,7 +9,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import { type Clock, every, type Timer } from '../../clock.ts';
-import { GoGridError } from '../../errors.ts';
+import { GoGridError, reasonOf } from '../../errors.ts';
 import { ENGINE } from '../../limits.ts';
 import { failed, fromConnection, fromOllama, unavailable } from './failures.ts';
 
@@ -273,13 +273,6 @@ export class LineStream {
     if (failure.code === 'cancelled' || this.#signal.aborted) this.#hasLine = false;
     this.#wake();
   }
-}
-
-/** Why a call was stopped: the caller's own reason where it is one of ours. */
-export function reasonOf(signal: AbortSignal): GoGridError {
-  const reason: unknown = signal.reason;
-  if (reason instanceof GoGridError) return reason;
-  return new GoGridError({ code: 'cancelled', message: 'the call was cancelled', cause: reason });
 }
 
 /** Ollama's `{"error": …}`, or whatever else stands in the body of a failure. */

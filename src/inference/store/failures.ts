@@ -1,7 +1,7 @@
 /** Why a place did not give a model, in words for the person who waits for it. */
 
 import path from 'node:path';
-import { GoGridError, systemCode } from '../../errors.ts';
+import { GoGridError, reasonOf, systemCode } from '../../errors.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 
 /** A place that did not give what was asked of it; the next one is tried. */
@@ -96,9 +96,7 @@ export function isBeingFetched(entry: CatalogueEntry): GoGridError {
   });
 }
 
-/** Why a fetch was stopped: the caller's own reason where it is one of ours. */
+/** Why a pull was stopped. */
 export function cancelled(signal: AbortSignal): GoGridError {
-  const reason: unknown = signal.reason;
-  if (reason instanceof GoGridError) return reason;
-  return new GoGridError({ code: 'cancelled', message: 'the pull was cancelled', cause: reason });
+  return reasonOf(signal, 'the pull');
 }
