@@ -1,5 +1,6 @@
 /** The program run as a person runs it: a command to its end, or one that goes on until it is told to stop. */
 
+import type { ChildProcess } from 'node:child_process';
 import { inject } from 'vitest';
 import { startChild } from './children.ts';
 import { baseEnvironment, type Environment } from './environment.ts';
@@ -34,10 +35,21 @@ export function startGogrid(args: readonly string[], options: CommandOptions): R
     env: { ...baseEnvironment(options.folder), ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  const running = follow(child);
+  child.stdin?.end(options.stdin ?? '');
+  return running;
+}
+
+/** @throws Error when it does not end in time */
+export function runGogrid(args: readonly string[], options: CommandOptions): Promise<Finished> {
+  return endOf(startGogrid(args, options), `gogrid ${args.join(' ')}`, options.within ?? 15_000);
+}
+
+/** Gathers what a process prints. */
+export function follow(child: ChildProcess): RunningCommand {
+  const output = { stdout: '', stderr: '' };
   // A command that ends without reading its input closes the pipe.
   child.stdin?.on('error', () => undefined);
-  child.stdin?.end(options.stdin ?? '');
-  const output = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (piece: string) => {
     output.stdout += piece;
   });
@@ -51,10 +63,8 @@ export function startGogrid(args: readonly string[], options: CommandOptions): R
   return { output, finished, signal: (signal) => void child.kill(signal) };
 }
 
-/** @throws Error when it does not end in time */
-export async function runGogrid(args: readonly string[], options: CommandOptions): Promise<Finished> {
-  const running = startGogrid(args, options);
-  const within = options.within ?? 15_000;
+/** The end of a command, which is killed when it does not come `within` so many milliseconds. @throws Error then */
+export async function endOf(running: RunningCommand, what: string, within: number): Promise<Finished> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -62,6 +72,6 @@ export async function runGogrid(args: readonly string[], options: CommandOptions
   }, within);
   const finished = await running.finished;
   clearTimeout(timer);
-  if (late) throw new Error(`gogrid ${args.join(' ')} did not end within ${within} ms: ${JSON.stringify(finished)}`);
+  if (late) throw new Error(`${what} did not end within ${within} ms: ${JSON.stringify(finished)}`);
   return finished;
 }

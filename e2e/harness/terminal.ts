@@ -1,4 +1,4 @@
-/** A command of the program in a pseudo-terminal: keys go in, the screen's text comes out. */
+/** A command in a pseudo-terminal: keys go in, the screen's text comes out. */
 
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -17,7 +17,22 @@ export const CTRL_C = '\u0003';
 export const CTRL_D = '\u0004';
 export const ENTER = '\r';
 
-const COLUMNS = 100;
+/** What a terminal is asked, and answers at its top; without an answer Ollama waits five seconds for it. */
+const WHERE_IS_THE_CURSOR = '\u001b[6n';
+const AT_THE_TOP = '\u001b[1;1R';
+
+/** A text as a person sees it: without colours and the codes that move the cursor. */
+export function plain(text: string): string {
+  return stripVTControlCharacters(text).replaceAll('\r', '');
+}
+
+export interface TerminalOptions {
+  /** A program with its arguments. */
+  readonly words: readonly string[];
+  /** All of it: nothing is inherited. */
+  readonly env: Environment;
+  readonly columns?: number;
+}
 
 export class Terminal {
   readonly #child: ChildProcess;
@@ -25,36 +40,37 @@ export class Terminal {
   #output = '';
   #read = 0;
 
-  private constructor(child: ChildProcess) {
+  /** Starts a command in the stage's folder; the end of the stage ends it, if it is still there. */
+  constructor(stage: Stage, { words, env, columns = 100 }: TerminalOptions) {
+    const command = `stty cols ${columns} rows 40; exec ${words.map((word) => `'${word}'`).join(' ')}`;
+    const child = startChild(SCRIPT, ['--quiet', '--flush', '--return', '--command', command, '/dev/null'], {
+      cwd: stage.folder,
+      env: { TERM: 'xterm', ...env },
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
     this.#child = child;
     child.stdout?.setEncoding('utf8').on('data', (piece: string) => {
       this.#output += piece;
+      if (piece.includes(WHERE_IS_THE_CURSOR)) this.type(AT_THE_TOP);
     });
     // Keys that come when the command is gone already.
     child.stdin?.on('error', () => undefined);
     this.#exited = new Promise((resolve) => child.once('close', (code) => resolve(code)));
-  }
-
-  /** Starts `gogrid` with these arguments; the end of the stage ends it, if it is still there. */
-  static open(stage: Stage, args: readonly string[], env: Environment = {}): Terminal {
-    const words = [process.execPath, inject('e2e').program, ...args];
-    const command = `stty cols ${COLUMNS} rows 40; exec ${words.map((word) => `'${word}'`).join(' ')}`;
-    const child = startChild(SCRIPT, ['--quiet', '--flush', '--return', '--command', command, '/dev/null'], {
-      cwd: stage.folder,
-      env: { ...baseEnvironment(stage.folder), TERM: 'xterm', ...env },
-      stdio: ['pipe', 'pipe', 'inherit'],
-    });
-    const terminal = new Terminal(child);
     stage.atEnd(async () => {
       child.kill('SIGKILL');
-      await terminal.exited;
+      await this.exited;
     });
-    return terminal;
   }
 
-  /** All that came, without colours and the codes that move the cursor. */
+  /** Starts `gogrid` with these arguments. */
+  static open(stage: Stage, args: readonly string[], env: Environment = {}): Terminal {
+    const words = [process.execPath, inject('e2e').program, ...args];
+    return new Terminal(stage, { words, env: { ...baseEnvironment(stage.folder), ...env } });
+  }
+
+  /** All that came, as a person sees it. */
   get screen(): string {
-    return stripVTControlCharacters(this.#output).replaceAll('\r\n', '\n');
+    return plain(this.#output);
   }
 
   /** The command's exit code. */

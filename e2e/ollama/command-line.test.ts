@@ -6,8 +6,9 @@ import { Ollama } from 'ollama';
 import { describe, expect, test } from 'vitest';
 import { ask, ollama, openai } from '../harness/clients.ts';
 import { sharedStage } from '../harness/stage.ts';
+import { plain } from '../harness/terminal.ts';
 import { until } from '../harness/until.ts';
-import { plain, runOllama } from './harness/command-line.ts';
+import { runOllama } from './harness/command-line.ts';
 import { realMesh } from './harness/mesh.ts';
 import { openModel, tinyModel } from './harness/models.ts';
 

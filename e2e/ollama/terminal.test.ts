@@ -3,8 +3,9 @@
 import { expect } from 'vitest';
 import type { NodeProcess } from '../harness/node-process.ts';
 import { type Stage, scenario } from '../harness/stage.ts';
+import { CTRL_C, ENTER, plain } from '../harness/terminal.ts';
 import { until } from '../harness/until.ts';
-import { CTRL_C, ENTER, plain, runOllama, startOllama, Terminal } from './harness/command-line.ts';
+import { ollamaTerminal, runOllama, startOllama } from './harness/command-line.ts';
 import { realMesh } from './harness/mesh.ts';
 import { endlessModel, tinyModel } from './harness/models.ts';
 
@@ -13,38 +14,32 @@ const TWENTY_WORDS = /(?:\S+\s+){20}/;
 /** One job at a time, and nobody waits. */
 const NO_QUEUE = { GOGRID_WORKER_MAX_QUEUED_JOBS: '0', GOGRID_WORKER_MAX_WAITING_JOBS: '0' };
 
-function open(stage: Stage, node: NodeProcess, model: string): Terminal {
-  const terminal = new Terminal(['run', model, '--nowordwrap'], { home: stage.folder, api: node.api });
-  stage.atEnd(async () => {
-    terminal.kill();
-    await terminal.finished;
-  });
-  return terminal;
-}
+const open = (stage: Stage, node: NodeProcess, model: string) =>
+  ollamaTerminal(stage, node.api, ['run', model, '--nowordwrap']);
 
 const isFree = async (node: NodeProcess) => (await node.status()).queue.running === 0;
 
 scenario('a chat in a terminal: the answer streams, Ctrl-C stops it, /bye ends', { within: 60_000 }, async (stage) => {
   const { mesh, daemon } = await realMesh(stage, { members: [[endlessModel()], undefined] });
   const chat = open(stage, mesh.node(1), 'endless');
-  await chat.expect(PROMPT, 'the prompt');
+  await chat.expect(PROMPT);
   chat.type(`Tell me a story${ENTER}`);
   // The answer has no end: whatever is on the screen has come while it was made.
-  await chat.expect(TWENTY_WORDS, 'some words');
+  await chat.expect(TWENTY_WORDS);
   expect((await mesh.node(0).status()).queue.running).toBe(1);
   chat.type(CTRL_C);
   await until(() => isFree(mesh.node(0)), { what: 'the slot to be free', within: 2000 });
-  await chat.expect(PROMPT, 'the next prompt');
+  await chat.expect(PROMPT);
   const [job] = (await mesh.node(1).jobs()).filter(({ kind }) => kind === 'chat');
   expect(job).toMatchObject({ state: 'cancelled', direction: 'out' });
 
   // The next question is answered behind the first one, which it carries along.
   chat.type(`And then?${ENTER}`);
-  await chat.expect(TWENTY_WORDS, 'more words');
+  await chat.expect(TWENTY_WORDS);
   chat.type(CTRL_C);
-  await chat.expect(PROMPT, 'the last prompt');
+  await chat.expect(PROMPT);
   chat.type(`/bye${ENTER}`);
-  expect((await chat.finished).code).toBe(0);
+  expect(await chat.exited).toBe(0);
   await until(() => isFree(mesh.node(0)), { what: 'the slot to be free again' });
   expect(await daemon(0).loaded()).toEqual(['endless:latest']);
 });
@@ -52,9 +47,9 @@ scenario('a chat in a terminal: the answer streams, Ctrl-C stops it, /bye ends',
 scenario('a busy mesh says so in one line, and serves who comes back', { within: 60_000 }, async (stage) => {
   const { mesh } = await realMesh(stage, { members: [[endlessModel(), tinyModel()], undefined], env: NO_QUEUE });
   const chat = open(stage, mesh.node(1), 'endless');
-  await chat.expect(PROMPT, 'the prompt');
+  await chat.expect(PROMPT);
   chat.type(`Tell me a story${ENTER}`);
-  await chat.expect(TWENTY_WORDS, 'some words');
+  await chat.expect(TWENTY_WORDS);
 
   for (const { node } of mesh.members) {
     const refused = await runOllama(['run', 'tiny', 'hi'], { home: stage.folder, api: node.api });
@@ -64,7 +59,7 @@ scenario('a busy mesh says so in one line, and serves who comes back', { within:
     );
   }
   chat.type(CTRL_C);
-  await chat.expect(PROMPT, 'the next prompt');
+  await chat.expect(PROMPT);
   await until(() => isFree(mesh.node(0)), { what: 'the slot to be free' });
   const served = await runOllama(['run', 'tiny', 'hi'], { home: stage.folder, api: mesh.node(1).api });
   expect(served).toMatchObject({ code: 0, stdout: expect.stringMatching(/\w/) });

@@ -308,19 +308,22 @@ describe('an error inside', () => {
   });
 });
 
+/** A job that says `a` and, when `finish` is called, `b`. */
+function heldAnswer() {
+  const { promise: held, resolve: finish } = Promise.withResolvers<void>();
+  const recorded = recording(async function* slow() {
+    yield placed;
+    yield { type: 'chunk', tokens: 1, text: 'a' };
+    await held;
+    yield { type: 'chunk', tokens: 1, text: 'b' };
+    yield done;
+  });
+  return { ...recorded, finish };
+}
+
 describe('stopping', () => {
   it('lets running answers finish, and takes no more', async () => {
-    let finish = () => {};
-    const held = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    const { run, signals } = recording(async function* slow() {
-      yield placed;
-      yield { type: 'chunk', tokens: 1, text: 'a' };
-      await held;
-      yield { type: 'chunk', tokens: 1, text: 'b' };
-      yield done;
-    });
+    const { run, signals, finish } = heldAnswer();
     const port = await start({ runJob: run });
     const agent = new Agent({ keepAlive: true, maxSockets: 2 });
     const answer = askWith(agent, port, '/api/generate', generate, new Set());
@@ -334,17 +337,7 @@ describe('stopping', () => {
   });
 
   it('while it drains answers who asks about the node, and nobody who asks a model', async () => {
-    let finish = () => {};
-    const held = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    const { run, signals } = recording(async function* slow() {
-      yield placed;
-      yield { type: 'chunk', tokens: 1, text: 'a' };
-      await held;
-      yield { type: 'chunk', tokens: 1, text: 'b' };
-      yield done;
-    });
+    const { run, signals, finish } = heldAnswer();
     const port = await start({ runJob: run });
     const headers = { authorization: `Bearer ${testKey}` };
     const answer = ask(port, '/api/generate', { method: 'POST', body: generate });

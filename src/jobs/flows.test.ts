@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../clock.ts';
-import { GoGridError } from '../errors.ts';
 import { JOB } from '../limits.ts';
+import { errorOf } from '../testing/failure.ts';
 import { collect, question, smallMesh } from '../testing/small-mesh.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { answerTokens, promptOf } from '../testing/word-engine.ts';
@@ -11,15 +11,6 @@ const never = new AbortController().signal;
 
 function answerTo(text: string, words: number): string {
   return answerTokens(promptOf(question(text).input), words).join('');
-}
-
-async function errorOf(promise: Promise<unknown>): Promise<GoGridError> {
-  const thrown = await promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  expect(thrown).toBeInstanceOf(GoGridError);
-  return thrown as GoGridError;
 }
 
 describe('a job', () => {

@@ -1,7 +1,7 @@
 /** A store in a temporary folder, for a model of a few kilobytes. */
 
 import { createHash } from 'node:crypto';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { systemClock } from '../clock.ts';
@@ -47,6 +47,10 @@ export interface SmallStore {
   readonly folder: string;
   /** What was told of the last fetches. */
   readonly progress: FetchProgress[];
+  /** Path of a file in the cache folder. */
+  cached(file: string): string;
+  /** What lies in the cache folder, sorted. */
+  inCache(): Promise<string[]>;
   fetch(entry: CatalogueEntry, signal?: AbortSignal): ReturnType<ModelStore['fetch']>;
   close(): Promise<void>;
 }
@@ -57,10 +61,11 @@ export async function smallStore(
   deps: Partial<StoreDeps> = {},
 ): Promise<SmallStore> {
   const folder = await mkdtemp(path.join(tmpdir(), 'gogrid-store-'));
+  const cacheFolder = path.join(folder, 'cache');
   const store = new ModelStore(
     {
       catalogue,
-      cacheFolder: path.join(folder, 'cache'),
+      cacheFolder,
       modelsFolder: path.join(folder, 'models'),
       ollamaFolders: [path.join(folder, 'ollama')],
       env: {},
@@ -79,6 +84,8 @@ export async function smallStore(
     store,
     folder,
     progress,
+    cached: (file) => path.join(cacheFolder, file),
+    inCache: async () => (await readdir(cacheFolder)).toSorted(),
     fetch: (entry, signal = new AbortController().signal) => store.fetch(entry, (step) => progress.push(step), signal),
     close: () => rm(folder, { recursive: true, force: true }),
   };

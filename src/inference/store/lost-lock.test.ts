@@ -1,9 +1,9 @@
 /** Two at one folder: a lock that was lost, and one that is held. */
 
-import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GoGridError } from '../../errors.ts';
+import { errorOf } from '../../testing/failure.ts';
 import { type FileServer, fileServer } from '../../testing/file-server.ts';
 import { entryOf, httpsSource, modelBytes, type SmallStore, smallStore } from '../../testing/small-store.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
@@ -26,17 +26,8 @@ afterEach(async () => {
   await Promise.all([server.close(), small.close()]);
 });
 
-const cached = (name: string) => path.join(small.folder, 'cache', name);
-const inCache = () => readdir(path.join(small.folder, 'cache')).then((names) => names.toSorted());
-
-async function failure(work: Promise<unknown>): Promise<GoGridError> {
-  const thrown = await work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  expect(thrown).toBeInstanceOf(GoGridError);
-  return thrown as GoGridError;
-}
+const cached = (name: string) => small.cached(name);
+const inCache = () => small.inCache();
 
 describe('a lock that was taken over', () => {
   it('leaves the file to its new holder: nobody gets a wrong one', async () => {
@@ -92,7 +83,7 @@ it('is not removed while another process fetches it', async () => {
   const second = await smallStore([entry], { cacheFolder: path.join(small.folder, 'cache') }, { clock });
   try {
     const abort = new AbortController();
-    const fetching = failure(small.fetch(entry, abort.signal));
+    const fetching = errorOf(small.fetch(entry, abort.signal));
     await expect.poll(() => small.progress.at(-1)?.bytes).toBe(1000);
     let thrown: unknown;
     void second.store.remove(entry).catch((error: unknown) => {

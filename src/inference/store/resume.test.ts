@@ -4,7 +4,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { GoGridError } from '../../errors.ts';
+import { errorOf } from '../../testing/failure.ts';
 import { type FileServer, fileServer } from '../../testing/file-server.ts';
 import { entryOf, httpsSource, modelBytes, type SmallStore, smallStore } from '../../testing/small-store.ts';
 import type { CatalogueEntry } from './catalogue.ts';
@@ -24,16 +24,7 @@ afterEach(async () => {
   await Promise.all([server.close(), small.close()]);
 });
 
-const cached = (name: string) => path.join(small.folder, 'cache', name);
-
-async function failure(work: Promise<unknown>): Promise<GoGridError> {
-  const thrown = await work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  expect(thrown).toBeInstanceOf(GoGridError);
-  return thrown as GoGridError;
-}
+const cached = (name: string) => small.cached(name);
 
 /** Lets `server` cut the first answer after so many bytes, and none after it. */
 async function leavePart(bytes: number): Promise<void> {
@@ -46,7 +37,7 @@ async function leavePart(bytes: number): Promise<void> {
     },
     abort.signal,
   );
-  expect((await failure(fetching)).code).toBe('cancelled');
+  expect((await errorOf(fetching)).code).toBe('cancelled');
   expect((await stat(cached('tiny.gguf.part'))).size).toBe(bytes);
   server.behave({ hangAfter: undefined });
 }
@@ -74,7 +65,7 @@ describe('an interrupted download', () => {
 
   it('gives up on a server that only ever cuts', async () => {
     server.behave({ cutAfter: 0 });
-    expect((await failure(small.fetch(entry))).message).toContain('the hub: it cut the connection (ECONNRESET)');
+    expect((await errorOf(small.fetch(entry))).message).toContain('the hub: it cut the connection (ECONNRESET)');
     expect(server.requests).toHaveLength(1);
   });
 
@@ -91,7 +82,7 @@ describe('an interrupted download', () => {
     const patient = await smallStore([entry], { retryAfterMs: [0, 1, 1] });
     try {
       const fetching = patient.store.fetch(entry, (step) => step.bytes >= 60_000 && refuse(), never);
-      expect((await failure(fetching)).message).toContain('the hub: it cut the connection');
+      expect((await errorOf(fetching)).message).toContain('the hub: it cut the connection');
       expect(asked).toBe(3);
       server.behave({ instead: undefined, cutAfter: undefined });
       await patient.fetch(entry);
@@ -157,7 +148,7 @@ describe('an interrupted download', () => {
     });
     const hasty = await smallStore([entry], { cacheFolder: path.join(small.folder, 'cache'), retryAfterMs: [0, 1, 1] });
     try {
-      expect((await failure(hasty.fetch(entry))).message).toContain(
+      expect((await errorOf(hasty.fetch(entry))).message).toContain(
         `it sent ${70_000 + bytes} bytes instead of 200000`,
       );
       expect(server.requests.length - before).toBe(bytes === 0 ? 1 : 4);
@@ -170,7 +161,7 @@ describe('an interrupted download', () => {
     await leavePart(70_000);
     const before = server.requests.length;
     server.behave({ instead: (response) => response.writeHead(416).end() });
-    expect((await failure(small.fetch(entry))).message).toContain('the hub: it answers 416');
+    expect((await errorOf(small.fetch(entry))).message).toContain('the hub: it answers 416');
     expect(server.requests.length - before).toBe(2);
   });
 

@@ -1,9 +1,10 @@
 /** What a store keeps, where it gets it from, and what it refuses; over real sockets and a real disk. */
 
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GoGridError } from '../../errors.ts';
+import { errorOf } from '../../testing/failure.ts';
 import { type FileServer, fileServer } from '../../testing/file-server.ts';
 import { entryOf, httpsSource, modelBytes, type SmallStore, smallStore } from '../../testing/small-store.ts';
 import type { CatalogueEntry } from './catalogue.ts';
@@ -25,17 +26,8 @@ afterEach(async () => {
   await Promise.all([server.close(), other.close(), small.close()]);
 });
 
-const cached = (name: string) => path.join(small.folder, 'cache', name);
-const inCache = () => readdir(path.join(small.folder, 'cache')).then((names) => names.toSorted());
-
-async function failure(work: Promise<unknown>): Promise<GoGridError> {
-  const thrown = await work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  expect(thrown).toBeInstanceOf(GoGridError);
-  return thrown as GoGridError;
-}
+const cached = (name: string) => small.cached(name);
+const inCache = () => small.inCache();
 
 describe('a fetch', () => {
   it('brings the file, tells how far it is, and leaves nothing else', async () => {
@@ -71,9 +63,9 @@ describe('a fetch', () => {
     expect(other.requests).toHaveLength(1);
     await small.store.remove(entry);
     to('/again');
-    expect((await failure(small.fetch(entry))).message).toContain('it redirects more than 5 times');
+    expect((await errorOf(small.fetch(entry))).message).toContain('it redirects more than 5 times');
     to('file:///etc/passwd');
-    expect((await failure(small.fetch(entry))).message).toContain('it redirects to nowhere');
+    expect((await errorOf(small.fetch(entry))).message).toContain('it redirects to nowhere');
   });
 
   it('stops at once when it is told to, with the reason it was given', async () => {
@@ -83,7 +75,7 @@ describe('a fetch', () => {
     const fetching = small.fetch(entry, abort.signal);
     await expect.poll(() => small.progress.at(-1)?.bytes).toBe(1000);
     abort.abort(reason);
-    expect(await failure(fetching)).toBe(reason);
+    expect(await errorOf(fetching)).toBe(reason);
     expect(await inCache()).toEqual(['tiny.gguf.part', 'tiny.gguf.part.json']);
   });
 });
@@ -101,7 +93,7 @@ describe('a wrong file', () => {
 
   it('leaves nothing behind, and the error names file, place, and both digests', async () => {
     server.behave({ content: flipped });
-    const error = await failure(small.fetch(entry));
+    const error = await errorOf(small.fetch(entry));
     const found = entryOf(flipped, []).sha256;
     expect(error.code).toBe('download_failed');
     expect(error.message).toBe(
@@ -115,7 +107,7 @@ describe('a wrong file', () => {
     ['too long', Buffer.concat([content, content]), 'its file has 400000 bytes instead of 200000'],
   ])('that is %s is not even fetched', async (_, wrong, reason) => {
     server.behave({ content: wrong });
-    expect((await failure(small.fetch(entry))).message).toContain(`the hub: ${reason}`);
+    expect((await errorOf(small.fetch(entry))).message).toContain(`the hub: ${reason}`);
   });
 
   it('without a length is stopped where it should end', async () => {
@@ -126,7 +118,7 @@ describe('a wrong file', () => {
         response.write('more', () => response.end());
       },
     });
-    expect((await failure(small.fetch(entry))).message).toContain('the hub: it sends more than the file has');
+    expect((await errorOf(small.fetch(entry))).message).toContain('the hub: it sends more than the file has');
   });
 
   it.each(['<html>Please log in</html>', ''])(
@@ -138,7 +130,7 @@ describe('a wrong file', () => {
           response.end(page);
         },
       });
-      const error = await failure(small.fetch(entry));
+      const error = await errorOf(small.fetch(entry));
       expect(error.message).toContain(`the hub: it sent ${page.length} bytes instead of 200000`);
       expect(server.requests).toHaveLength(1);
       expect(await inCache()).toEqual([]);
@@ -194,7 +186,7 @@ describe('the disk of this machine', () => {
   it('that is too full is told before a byte is fetched', async () => {
     const full = await smallStore([entry], {}, { freeBytes: async () => 10_000_000 });
     try {
-      const error = await failure(full.fetch(entry));
+      const error = await errorOf(full.fetch(entry));
       expect(error).toMatchObject({ code: 'disk_full', status: 507 });
       expect(error.message).toMatch(/^tiny:latest could not be fetched\. the hub: the disk with .* is too full/);
       expect(error.message).toContain('269 MB are needed, 10 MB are free');
@@ -221,7 +213,7 @@ describe('a place that does not give it', () => {
       httpsSource(server.url, 'the second'),
       httpsSource('http://nowhere.invalid/x', 'the third'),
     ]);
-    const error = await failure(small.fetch(entry));
+    const error = await errorOf(small.fetch(entry));
     expect(error).toMatchObject({ code: 'download_failed', exit: 1, retry: true });
     expect(error.message).toContain('the first: it refuses the connection (ECONNREFUSED); ');
     expect(error.message).toContain('the second: it answers 404 Not Found; ');
@@ -241,7 +233,7 @@ describe('a place that does not give it', () => {
       expect(await quick.fetch(entry)).toMatchObject({ source: 'the second' });
       await quick.store.remove(entry);
       await other.close();
-      expect((await failure(quick.fetch(entry))).message).toContain(`the hub: ${reason}`);
+      expect((await errorOf(quick.fetch(entry))).message).toContain(`the hub: ${reason}`);
     } finally {
       await quick.close();
     }
