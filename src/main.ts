@@ -11,7 +11,7 @@ import { shellWord } from './cli/text.ts';
 import type { Home, Input, NodeSession, Output, World } from './cli/world.ts';
 import type { ResolvedConfig } from './config/resolve.ts';
 import { GoGridError, systemCode } from './errors.ts';
-import { HOME } from './limits.ts';
+import { HOME } from './limits/program.ts';
 import { isAlive, onParentGone, startedAt, terminate } from './machine/processes.ts';
 import type { HomePaths } from './storage/home.ts';
 import { version } from './version.ts';

@@ -7,7 +7,7 @@ import { systemClock as clock, every } from './clock.ts';
 import type { Config } from './config/schema.ts';
 import type { News } from './contract/news.ts';
 import type { PullState } from './contract/pulls.ts';
-import { MESH } from './limits.ts';
+import { MESH } from './limits/mesh.ts';
 import { buildApi } from './node/api.ts';
 import type { NodeDeps } from './node/deps.ts';
 import { buildMesh, followEngine, type Mesh, wantedPort } from './node/mesh.ts';

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import type { ProgramEnd, Sandbox, StartedProgram } from './cli/world.ts';
 import { GoGridError } from './errors.ts';
-import { SANDBOX } from './limits.ts';
+import { SANDBOX } from './limits/program.ts';
 
 /** Windows has no process groups; there a child learns from its pipe to the parent that the parent is gone. */
 const GROUPS = process.platform !== 'win32';

@@ -9,7 +9,7 @@ import {
 } from 'fastify';
 import { nearest } from '../config/nearest.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { logDefect } from '../telemetry/defect.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { dialectOf, errorAnswer } from './dialect.ts';

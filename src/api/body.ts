@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { core, ZodType } from 'zod';
 import { GoGridError } from '../errors.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { jsonErrorPosition } from './json-position.ts';
 
 /**

@@ -6,7 +6,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { Clock, Timer } from '../clock.ts';
 import type { GoGridError } from '../errors.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import type { ErrorAnswer } from './dialect.ts';
 import type { Exchange } from './exchange.ts';
 

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { LogLine } from '../contract/control.ts';
 import { type ControlRoute, controlRoutes } from '../contract/routes.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import type { LogLevel } from '../telemetry/logger.ts';

@@ -3,7 +3,7 @@
 import type { OutgoingHttpHeaders } from 'node:http';
 import type { ErrorBody } from '../contract/control.ts';
 import type { GoGridError } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 
 export type Dialect = 'openai' | 'ollama' | 'control';
 

@@ -4,7 +4,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import type { JobInput, ToolCall } from '../protocol/job.ts';
 import { logDefect } from '../telemetry/defect.ts';
 import type { Logger } from '../telemetry/logger.ts';

@@ -3,7 +3,7 @@
 import { createServer, get, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { GoGridError, systemCode } from '../errors.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 
 /** Answers bytes that are no request. */
 export type ClientErrorListener = (error: Error & { code?: string }, socket: Socket) => void;
@@ -14,7 +14,7 @@ export interface Listening {
 }
 
 /**
- * Makes an HTTP server with the bounds of limits.ts.
+ * Makes an HTTP server with the bounds in `limits/`.
  */
 export function boundedServer(onRequest: RequestListener, onClientError: ClientErrorListener): Server {
   const server = createServer(

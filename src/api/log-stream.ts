@@ -1,7 +1,7 @@
 /** Follows the log for one client: one JSON object a line, until either side ends it. */
 
 import type { LogLine } from '../contract/control.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import type { Exchange } from './exchange.ts';
 
 /**

@@ -1,7 +1,7 @@
 /** Which web pages may call, and what their browsers are told (the CORS protocol of the Fetch standard). */
 
 import type { IncomingHttpHeaders } from 'node:http';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 
 /** Ollama's own list: pages served by this machine at any port, and the schemes of desktop programs. */
 const LOCAL_PAGE = /^https?:\/\/(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(:[0-9]{1,5})?$/;

@@ -5,7 +5,7 @@
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
 import type { RunJob } from '../jobs/output.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createApp, type Gate } from './app.ts';
 import { controlRoutes } from './control.ts';

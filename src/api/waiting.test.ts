@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import type { JobOutput } from '../jobs/output.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { done, placed, recording, type SmallApi, smallApi } from '../testing/small-api.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 

@@ -3,7 +3,7 @@
 import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { GoGridError } from '../errors.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { errorAnswer } from './dialect.ts';
 
 /** Fastify's own errors in our words. */

@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import type { JobOutput } from '../jobs/output.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { ask, done, placed, recording, type SmallApi, says, smallApi, testKey, yields } from '../testing/small-api.ts';
 import type { ApiDeps } from './server.ts';
 
@@ -397,7 +397,7 @@ describe('stopping', () => {
   });
 });
 
-it('is bounded as limits.ts says', () => {
+it('is bounded as the limits say', () => {
   expect(API.maxBodyBytes).toBe(64 * MIB);
   expect(API.headersTimeoutMs).toBeLessThanOrEqual(API.requestTimeoutMs);
 });

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { type NodeStatus, openBeat } from '../protocol/beat.ts';
 import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
 import { openProfile } from '../protocol/profile.ts';

@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Timer } from '../clock.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { type NodeStatus, sealBeat } from '../protocol/beat.ts';
 import { type Profile, sealProfile } from '../protocol/profile.ts';
 import type { Signer } from '../protocol/signature.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { type Beat, sealBeat } from '../protocol/beat.ts';
 import { LOCAL_NETWORK, networkIdOf, nodeIdOf } from '../protocol/ids.ts';
 import { sealProfile } from '../protocol/profile.ts';

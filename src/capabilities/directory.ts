@@ -5,7 +5,7 @@
 
 import type { Clock } from '../clock.ts';
 import { toGoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { type Beat, openBeat } from '../protocol/beat.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { type ModelProfile, openProfile, type Profile } from '../protocol/profile.ts';

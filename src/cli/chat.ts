@@ -2,7 +2,7 @@
 
 import type { Model } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { type Answer, askModel, BrokenAnswer } from './answer.ts';
 import { usage } from './arguments.ts';
 import { type ChatCommand, COMMAND_HELP, readCommand, TextBlock, withoutEscape } from './chat-input.ts';

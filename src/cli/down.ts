@@ -2,7 +2,7 @@
 
 import type { NodeStatusAnswer, Stopping } from '../contract/control.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson } from './command.ts';
 import { connect, type NodeClient, notRunning } from './node-client.ts';

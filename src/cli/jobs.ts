@@ -2,7 +2,7 @@
 
 import type { Job, JobList } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf, printJson, sheetOf } from './command.ts';
 import { findOne } from './find.ts';

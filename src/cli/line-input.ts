@@ -1,7 +1,7 @@
 /** What somebody types, line by line: node:readline with editing and history on a terminal, lines of a pipe else. */
 
 import { createInterface } from 'node:readline';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import type { LineInput, Typed } from './world.ts';
 
 export interface LineStreams {

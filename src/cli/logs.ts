@@ -2,7 +2,7 @@
 
 import type { LogList } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf } from './command.ts';

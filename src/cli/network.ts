@@ -3,7 +3,7 @@
 import { peerAddress } from '../config/checks.ts';
 import type { AdmissionRule, Network, NetworkChanges } from '../contract/network.ts';
 import { toGoGridError } from '../errors.ts';
-import { DESCRIPTOR } from '../limits.ts';
+import { DESCRIPTOR } from '../limits/mesh.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf, printJson, sheetOf } from './command.ts';
 import { connect, type NodeClient } from './node-client.ts';

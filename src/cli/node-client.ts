@@ -2,7 +2,7 @@
 
 import http from 'node:http';
 import { GoGridError, isErrorCode, systemCode, toGoGridError } from '../errors.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import type { Home } from './world.ts';
 
 export interface ApiRequest {

@@ -2,7 +2,7 @@
 
 import type { Identity, Peer, PeerDecision, PeerList } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { type Call, printJson } from './command.ts';
 import { findOne } from './find.ts';
 import { connect, type NodeClient } from './node-client.ts';

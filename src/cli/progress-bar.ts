@@ -1,7 +1,7 @@
 /** How far a pull is: one line that is drawn anew on a terminal, a plain line now and then anywhere else. */
 
 import type { PullState } from '../contract/pulls.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { cut, displayWidth, formatBytes, formatDuration, type Paint, painter, printable } from './text.ts';
 import type { World } from './world.ts';
 

@@ -1,7 +1,7 @@
 /** `gogrid run`: one question to a model of the mesh. */
 
 import { GoGridError } from '../errors.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { type Answer, askModel, BrokenAnswer, cutOff, type Message } from './answer.ts';
 import { usage } from './arguments.ts';
 import type { Call } from './command.ts';

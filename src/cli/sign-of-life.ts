@@ -1,7 +1,7 @@
 /** While a question waits for its first word, standard error says what it waits for, if it is a terminal. */
 
 import type { Job, JobList } from '../contract/control.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import type { NodeClient } from './node-client.ts';
 import { cut, formatDuration, painter, printable, shortId } from './text.ts';
 import type { World } from './world.ts';

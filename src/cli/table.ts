@@ -1,6 +1,6 @@
 /** Tables and lists of facts, as wide as the terminal and not wider. */
 
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { cut, displayWidth, type Paint, printable, type Style } from './text.ts';
 
 export interface Column {

@@ -2,7 +2,7 @@
 
 import type { News } from '../contract/news.ts';
 import type { PullState } from '../contract/pulls.ts';
-import { NEWS } from '../limits.ts';
+import { NEWS } from '../limits/program.ts';
 import { askLine } from './banner.ts';
 import type { Call } from './command.ts';
 import { commandFor } from './peers-accept.ts';

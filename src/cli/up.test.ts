@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { ResolvedConfig } from '../config/resolve.ts';
 import { readyEvent } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { type SmallWorldOptions, smallWorld } from '../testing/small-world.ts';
 import { type BannerFacts, renderBanner } from './banner.ts';
 import { runCli } from './cli.ts';

@@ -4,7 +4,7 @@ import { isLoopback } from '../config/checks.ts';
 import { isConfigured, type ResolvedConfig } from '../config/resolve.ts';
 import { type Config, SETTINGS, type SettingName } from '../config/schema.ts';
 import type { ReadyEvent } from '../contract/control.ts';
-import { CLI } from '../limits.ts';
+import { CLI } from '../limits/program.ts';
 import { logDefect } from '../telemetry/defect.ts';
 import { usage } from './arguments.ts';
 import { renderBanner } from './banner.ts';

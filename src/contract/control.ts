@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { API } from '../limits.ts';
+import { API } from '../limits/api.ts';
 
 const uint = z.int().nonnegative();
 const time = uint.describe('milliseconds since 1970');

@@ -1,7 +1,7 @@
 /** The mesh that a node is in: what `GET /network` answers, and what its founder may ask for. */
 
 import { z } from 'zod';
-import { DESCRIPTOR } from '../limits.ts';
+import { DESCRIPTOR } from '../limits/mesh.ts';
 
 const uint = z.int().nonnegative();
 const account = z.string().describe('a public key as PeerId, 12D3Koo…');

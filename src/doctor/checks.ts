@@ -1,7 +1,7 @@
 /** Judges facts: what is right, what is wrong, and what to do about it. Pure. */
 
 import type { Diagnosis, Finding } from '../contract/doctor.ts';
-import { DOCTOR } from '../limits.ts';
+import { DOCTOR } from '../limits/program.ts';
 import type { AbsentFacts, FolderFacts, MachineFacts, NodeFacts, PortFacts, WaitingFacts } from './facts.ts';
 
 /** A running node: what keeps it from being of use to this machine's programs, or to others. */

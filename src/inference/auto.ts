@@ -8,7 +8,7 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import type { Engine } from '../jobs/ports.ts';
-import { EMBEDDED } from '../limits.ts';
+import { EMBEDDED } from '../limits/engine.ts';
 import type { EmbeddedEngine } from './embedded/engine.ts';
 import { combineEngines, type LivingEngine } from './engines.ts';
 

@@ -1,7 +1,7 @@
 /** An answer as it comes together: its text so far, its tokens, its seams, and the usage that adds up in the end. */
 
 import { GoGridError } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { FinishReason, JobChunk, JobUsage, JobVectors } from '../protocol/job.ts';
 import type { JobOutput } from './output.ts';
 import type { Delivered } from './resume.ts';

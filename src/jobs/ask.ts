@@ -2,7 +2,7 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';

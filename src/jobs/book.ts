@@ -2,7 +2,7 @@
 
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobKind } from '../protocol/job.ts';
 import type { Emit, JobHistory } from './ports.ts';

@@ -1,7 +1,7 @@
 /** What a provider accepts of a stranger's request: the machine comes first. Pure. */
 
 import { GoGridError } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { JobInput, JobRequest, Options } from '../protocol/job.ts';
 
 /** Options that steer the answer and not the machine; the rest only its owner sets. */

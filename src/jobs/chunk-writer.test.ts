@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { systemClock } from '../clock.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { JobChunk } from '../protocol/job.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { memoryChannel } from './memory-channel.ts';

@@ -3,7 +3,7 @@
  * it the engine is held back: a slow reader costs neither memory nor frames.
  */
 
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { JobChunk } from '../protocol/job.ts';
 import type { ProviderChannel } from './ports.ts';
 

@@ -1,7 +1,7 @@
 /** What a failure means for the job: whose fault it is, and what the client is told when nobody is left. */
 
 import { type ErrorCode, GoGridError, isErrorCode } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { ToRequester } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';
 import type { Arriving, Candidates } from './candidates.ts';

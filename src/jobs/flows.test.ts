@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../clock.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import { errorOf } from '../testing/failure.ts';
 import { collect, question, smallMesh } from '../testing/small-mesh.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';

@@ -1,7 +1,7 @@
 /** A job's stream inside one process: between the requester flow and the provider flow of the same node. */
 
 import type { Clock } from '../clock.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { Channel, ProviderChannel, RequesterChannel } from './ports.ts';
 
 /** Two ends of one stream. */

@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../clock.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import { newJobId } from '../protocol/ids.ts';
 import type { JobRequest, ToRequester } from '../protocol/job.ts';
 import { smallMesh } from '../testing/small-mesh.ts';

@@ -5,7 +5,7 @@
 
 import { type Clock, every, type Timer } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest, JobUsage, Phase, ToRequester } from '../protocol/job.ts';
 import { logDefect } from '../telemetry/defect.ts';

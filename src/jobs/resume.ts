@@ -1,6 +1,6 @@
 /** What may be done with an answer whose provider is gone: the one place where that is decided. */
 
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { ChatInput, GenerateInput, JobInput, JobRequest } from '../protocol/job.ts';
 
 type TextInput = ChatInput | GenerateInput;

@@ -2,7 +2,7 @@
 
 import { type Clock, every, type Timer } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { RequesterChannel } from './ports.ts';
 
 /** Breaks the channel when nothing was heard for `JOB.silenceMs`; cancel the timer when the job ends. */

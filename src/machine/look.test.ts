@@ -3,7 +3,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, it } from 'vitest';
-import { DOCTOR } from '../limits.ts';
+import { DOCTOR } from '../limits/program.ts';
 import { lookAtOllama, lookAtPort } from './look.ts';
 
 let server: Server | undefined;

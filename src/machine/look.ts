@@ -7,7 +7,7 @@ import { freemem, totalmem } from 'node:os';
 import path from 'node:path';
 import type { FolderFacts, MachineFacts, PortFacts } from '../doctor/facts.ts';
 import { systemCode } from '../errors.ts';
-import { DOCTOR } from '../limits.ts';
+import { DOCTOR } from '../limits/program.ts';
 
 export interface Places {
   readonly home: string;

@@ -3,7 +3,7 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { systemCode } from '../errors.ts';
-import { HOME } from '../limits.ts';
+import { HOME } from '../limits/program.ts';
 
 /** The kernel counts in ticks of this many a second in everything it shows to programs (`proc(5)`, USER_HZ). */
 const TICKS_PER_SECOND = 100;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { Acceptance, type AcceptRule } from './acceptance.ts';

@@ -4,7 +4,7 @@
  */
 
 import { GoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { AcceptedPeer, AcceptedPeers } from './ports.ts';

@@ -3,7 +3,7 @@
 import { EventEmitter } from 'node:events';
 import type { Connection, Stream, StreamHandler } from '@libp2p/interface';
 import { afterEach, expect, it, vi } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { silentLogger } from '../telemetry/logger.ts';

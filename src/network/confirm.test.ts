@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { newJobId } from '../protocol/ids.ts';
 import { wordsOf } from '../protocol/words.ts';
 import {

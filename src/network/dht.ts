@@ -8,7 +8,7 @@ import type { KadDHT } from '@libp2p/kad-dht';
 import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import type { Clock, Timer } from '../clock.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Dialer } from './dial.ts';

@@ -5,7 +5,7 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Clock } from '../clock.ts';
 import { GoGridError, systemCode } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { isNodeId, type NodeId } from '../protocol/ids.ts';
 import type { Admission } from './hello.ts';
 import type { Host } from './libp2p.ts';

@@ -10,7 +10,8 @@ import type { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import type { Channel } from '../jobs/ports.ts';
-import { FRAME, JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
+import { FRAME } from '../limits/mesh.ts';
 import { streamAck } from '../protocol/job.ts';
 import { checkMessage, decodeMessage, encodeFrame, FrameReader } from './frames.ts';
 

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { GoGridError } from '../errors.ts';
-import { FRAME } from '../limits.ts';
+import { FRAME } from '../limits/mesh.ts';
 import { toRequester } from '../protocol/job.ts';
 import { decodeFrame, encodeFrame, FrameReader } from './frames.ts';
 

@@ -6,7 +6,7 @@
 import { encode as cborgEncode } from 'cborg';
 import type { z } from 'zod';
 import { GoGridError } from '../errors.ts';
-import { FRAME } from '../limits.ts';
+import { FRAME } from '../limits/mesh.ts';
 import { decode } from '../protocol/cbor.ts';
 
 /** First size of the buffer for a frame that comes in pieces; it doubles, so that a claimed length costs nothing. */

@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto';
 import { type GossipsubOpts, StrictNoSign } from '@libp2p/gossipsub';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { Admission } from './hello.ts';
 import type { NetworkNames } from './protocols.ts';
 

@@ -6,7 +6,7 @@
 import { type GossipSub, type Message, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { decode } from '../protocol/cbor.ts';
 import { type NodeId, nodeIdOf } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';

@@ -6,7 +6,7 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { systemClock } from '../clock.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import {

@@ -8,7 +8,7 @@
 import type { Connection, Libp2p, Stream, StreamHandler } from '@libp2p/interface';
 import type { Clock } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { type Hello, type HelloAnswer, helloAnswer, helloMessage } from '../protocol/hello.ts';
 import { isNodeId, type NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';

@@ -8,7 +8,7 @@ import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import type { Channel, ProviderChannel, RequesterChannel } from '../jobs/ports.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import {
   type JobRequest,

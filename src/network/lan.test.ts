@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { systemClock as clock } from '../clock.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { LanDiscovery, localAddresses, serviceName } from './lan.ts';

@@ -9,7 +9,7 @@ import type { PeerInfo } from '@libp2p/interface';
 import { mdns } from '@libp2p/mdns';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import type { Clock } from '../clock.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { isNodeId, type NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { Rates } from './rates.ts';

@@ -2,7 +2,7 @@
 
 import type { Connection, PeerId } from '@libp2p/interface';
 import { type Clock, every, type Timer } from '../clock.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 
 export interface LatencyDeps {

@@ -1,6 +1,6 @@
 import type { Connection } from '@libp2p/interface';
 import { describe, expect, it } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { Learning } from './learn.ts';

@@ -7,7 +7,7 @@
 import type { Connection } from '@libp2p/interface';
 import type { Clock, Timer } from '../clock.ts';
 import { toGoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Gossip } from './gossip.ts';

@@ -9,7 +9,7 @@ import { noise } from '@libp2p/noise';
 import { type Ping, ping } from '@libp2p/ping';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { boundedStore } from './bounded-store.ts';
 import { gated, gatedForDht } from './gate.ts';

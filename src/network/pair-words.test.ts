@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { PairWords } from './pair-words.ts';

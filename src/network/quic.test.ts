@@ -6,7 +6,7 @@ import { createServer } from 'node:net';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { ProviderChannel } from '../jobs/ports.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import {
   type LoopbackOptions,

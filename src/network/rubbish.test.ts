@@ -1,7 +1,8 @@
 import type { Connection, Stream } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { JOB, MESH } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
+import { MESH } from '../limits/mesh.ts';
 import {
   type LoopbackNode,
   startLoopbackNode,

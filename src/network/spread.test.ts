@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { createDescriptor, type NetworkDescriptor, reissue, sealDescriptor } from '../protocol/descriptor.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { silentLogger } from '../telemetry/logger.ts';

@@ -5,7 +5,7 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { LiveDescriptor } from './descriptor.ts';

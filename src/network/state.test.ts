@@ -1,6 +1,6 @@
 import { multiaddr } from '@multiformats/multiaddr';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { sealBeat } from '../protocol/beat.ts';
 import { sealProfile } from '../protocol/profile.ts';
 import { signerFromSeed } from '../protocol/signature.ts';

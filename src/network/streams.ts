@@ -4,7 +4,7 @@ import type { Connection, Stream } from '@libp2p/interface';
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
 import type { Channel } from '../jobs/ports.ts';
-import { FRAME, MESH } from '../limits.ts';
+import { FRAME, MESH } from '../limits/mesh.ts';
 
 /**
  * A new stream on a connection.

@@ -3,7 +3,7 @@
 import { tcp } from '@libp2p/tcp';
 import type { Libp2pOptions } from 'libp2p';
 import { toGoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Transport } from './ports.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { roomFor, sourceOf, type Waiting } from './waiting-room.ts';
 
 const from = (addresses: readonly string[]): Waiting[] =>

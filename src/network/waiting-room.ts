@@ -3,7 +3,7 @@
  * takes a part of the list, and leaves the rest to others. When a few machines have filled the list, they give way.
  */
 
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 
 export interface Waiting {

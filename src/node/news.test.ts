@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { News } from '../contract/news.ts';
-import { NEWS } from '../limits.ts';
+import { NEWS } from '../limits/program.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { followNews, type Look, newsBetween } from './news.ts';
 

@@ -6,7 +6,7 @@
 
 import { type Clock, every } from '../clock.ts';
 import type { News } from '../contract/news.ts';
-import { NEWS } from '../limits.ts';
+import { NEWS } from '../limits/program.ts';
 
 /** A look at the node. */
 export interface Look {

@@ -9,7 +9,7 @@ import { Pulls } from '../inference/store/pulls.ts';
 import { ModelStore } from '../inference/store/store.ts';
 import { modelPath } from '../inference/store/ways.ts';
 import type { Arriving } from '../jobs/candidates.ts';
-import { STORE } from '../limits.ts';
+import { STORE } from '../limits/engine.ts';
 import { canonicalModelName } from '../protocol/model-name.ts';
 import { makeFolder, resolveInHome } from '../storage/home.ts';
 import type { Logger } from '../telemetry/logger.ts';

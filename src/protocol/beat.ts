@@ -6,7 +6,7 @@
 
 import { z } from 'zod';
 import { GoGridError } from '../errors.ts';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { open, seal } from './envelope.ts';
 import { type NodeId, nodeIdOf } from './ids.ts';
 import type { Signer } from './signature.ts';

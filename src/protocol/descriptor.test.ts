@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { DESCRIPTOR } from '../limits.ts';
+import { DESCRIPTOR } from '../limits/mesh.ts';
 import { decode, encode } from './cbor.ts';
 import {
   ADMISSION_RULES,

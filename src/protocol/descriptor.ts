@@ -12,7 +12,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { peerAddress, printable } from '../config/checks.ts';
 import { type ErrorCode, GoGridError } from '../errors.ts';
-import { DESCRIPTOR } from '../limits.ts';
+import { DESCRIPTOR } from '../limits/mesh.ts';
 import { decode, decodeCanonical, encode } from './cbor.ts';
 import { signedBytes } from './envelope.ts';
 import { LOCAL_NETWORK, type NetworkCore, networkIdOf, nodeIdOf } from './ids.ts';

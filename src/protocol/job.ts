@@ -7,7 +7,7 @@
  */
 
 import { z } from 'zod';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 
 const uint = z.int().nonnegative();
 const shortText = z.string().max(500);

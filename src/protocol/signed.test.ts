@@ -2,7 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { Point } from '@noble/ed25519';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { profileWith } from '../testing/builders.ts';
 import { NODE_STATUSES, openBeat, sealBeat } from './beat.ts';
 import { decode, decodeCanonical, encode } from './cbor.ts';

@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { DESCRIPTOR, MESH } from '../limits.ts';
+import { DESCRIPTOR, MESH } from '../limits/mesh.ts';
 
 export const stateRequest = z.object({
   type: z.literal('get'),

@@ -1,6 +1,6 @@
 /** Peers that this node's user has accepted or blocked, one list a mesh: what was decided in one means nothing in another. */
 
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import { isNodeId } from '../protocol/ids.ts';
 import type { Database } from './database.ts';
 

@@ -10,7 +10,7 @@ import { constants } from 'node:fs';
 import { access, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { GoGridError, systemCode } from '../errors.ts';
-import { HOME } from '../limits.ts';
+import { HOME } from '../limits/program.ts';
 
 /** Absolute paths. */
 export interface HomePaths {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { JobRecord } from '../jobs/record.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { type Database, openDatabase } from './database.ts';
 import { LevelJobHistory } from './job-history.ts';

@@ -8,7 +8,7 @@
 import type { JobHistory } from '../jobs/ports.ts';
 import type { JobRecord } from '../jobs/record.ts';
 import { isFinished } from '../jobs/states.ts';
-import { JOB } from '../limits.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Database } from './database.ts';
 

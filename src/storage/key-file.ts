@@ -10,7 +10,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, link, open, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { GoGridError, systemCode } from '../errors.ts';
-import { HOME } from '../limits.ts';
+import { HOME } from '../limits/program.ts';
 import { type HomePaths, readSmallFile, unusable } from './home.ts';
 
 /** Gives that many random bytes; `node:crypto`'s unless a test brings its own. */

@@ -1,6 +1,6 @@
 /** Addresses of peers that worked, so that a node finds its mesh again without the one that introduced it. */
 
-import { MESH } from '../limits.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Database } from './database.ts';
 

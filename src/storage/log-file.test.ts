@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { HOME } from '../limits.ts';
+import { HOME } from '../limits/program.ts';
 import { LogFile, type LogRecord, readTail } from './log-file.ts';
 
 let folder: string;

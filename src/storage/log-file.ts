@@ -6,7 +6,7 @@
 import { appendFileSync } from 'node:fs';
 import { type FileHandle, open, rename } from 'node:fs/promises';
 import path from 'node:path';
-import { HOME } from '../limits.ts';
+import { HOME } from '../limits/program.ts';
 import { LOG_LEVELS, type LogLevel } from '../telemetry/logger.ts';
 import { makeFolder, unusable } from './home.ts';
 

@@ -5,7 +5,8 @@
 
 import { readdir } from 'node:fs/promises';
 import { GoGridError, systemCode, toGoGridError } from '../errors.ts';
-import { DESCRIPTOR, HOME } from '../limits.ts';
+import { DESCRIPTOR } from '../limits/mesh.ts';
+import { HOME } from '../limits/program.ts';
 import {
   createDescriptor,
   describeDescriptor,

@@ -1,7 +1,7 @@
 /** Who plays: the names of the nodes, and what each is there for. Pure. */
 
 import { GoGridError } from '../../errors.ts';
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import type { Style } from '../text.ts';
 
 /** `asks`: where the question is put; `runs`: holds the model; `watches`: belongs to the mesh, and no more. */

@@ -1,7 +1,7 @@
 /** `gogrid demo`: a mesh of several nodes on this machine, of which one dies in mid-sentence. */
 
 import { GoGridError } from '../../errors.ts';
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import type { Call } from '../command.ts';
 import type { World } from '../world.ts';
 import { gatherMesh } from './gather.ts';

@@ -2,7 +2,7 @@
 
 import type { Model, ModelList, RuntimeHealth } from '../../contract/control.ts';
 import { GoGridError } from '../../errors.ts';
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import type { ModelSize } from './cast.ts';
 import { runsOllamaAlone } from './engine.ts';
 import type { Member } from './member.ts';

@@ -1,7 +1,7 @@
 /** Act one: the nodes start, find each other, and those that run the model load it. */
 
 import { GoGridError } from '../../errors.ts';
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import { castOf, type ModelSize, type Part, providersFor } from './cast.ts';
 import { engineSettings } from './engine.ts';
 import { findModel, lookFor } from './find-model.ts';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Peer, PeerList, ReadyEvent } from '../../contract/control.ts';
 import { readyEvent } from '../../contract/control.ts';
 import { GoGridError, isErrorCode } from '../../errors.ts';
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import { connect, errorIn, type NodeClient } from '../node-client.ts';
 import type { Sandbox, StartedProgram, World } from '../world.ts';
 import type { Part } from './cast.ts';

@@ -1,6 +1,6 @@
 /** The flags of `gogrid demo`. */
 
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import { usage } from '../arguments.ts';
 import { type Call, flagOf } from '../command.ts';
 

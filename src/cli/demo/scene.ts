@@ -2,7 +2,7 @@
 
 import type { Job } from '../../contract/control.ts';
 import { GoGridError } from '../../errors.ts';
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import { readAnswer } from './answer-stream.ts';
 import { areContiguous, compareTexts, isMidSentence, sharesOf, wordsOf } from './checks.ts';
 import type { WrittenPart } from './events.ts';

@@ -1,6 +1,6 @@
 /** The story as a person sees it. */
 
-import { DEMO } from '../../limits.ts';
+import { DEMO } from '../../limits/program.ts';
 import { pullLine } from '../progress-bar.ts';
 import { type Paint, printable, printableLines } from '../text.ts';
 import type { World } from '../world.ts';

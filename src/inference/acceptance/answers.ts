@@ -1,7 +1,7 @@
 /** Acceptance: answers and vectors. */
 
 import { expect, it } from 'vitest';
-import { JOB } from '../../limits.ts';
+import { JOB } from '../../limits/jobs.ts';
 import type { JobInput } from '../../protocol/job.ts';
 import { hear, hearFailure, needed, never, type Stage } from './stage.ts';
 

@@ -3,7 +3,7 @@
 import { expect, it, vi } from 'vitest';
 import { systemClock } from '../../clock.ts';
 import type { EngineEvent } from '../../jobs/ports.ts';
-import { JOB } from '../../limits.ts';
+import { JOB } from '../../limits/jobs.ts';
 import {
   clockInNoHurry,
   type EngineControl,

@@ -3,7 +3,7 @@
 import { expect, it, vi } from 'vitest';
 import { GoGridError } from '../../errors.ts';
 import type { EngineEvent } from '../../jobs/ports.ts';
-import { JOB } from '../../limits.ts';
+import { JOB } from '../../limits/jobs.ts';
 import { type EngineControl, hear, hearFailure, needed, never, type Stage, summary } from './stage.ts';
 
 export function testCancelling({ subject, engine, chat }: Stage): void {

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { EngineCall, EngineEvent } from '../../jobs/ports.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { type EmbeddedStage, embeddedStage } from '../../testing/embedded-stage.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
 import { fastClock, hear, hearFailure, needed, never, summary } from '../acceptance/stage.ts';

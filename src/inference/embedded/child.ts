@@ -5,7 +5,7 @@
 
 import type { Llama } from 'node-llama-cpp';
 import { GoGridError, toGoGridError } from '../../errors.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { embed } from './child/embed.ts';
 import { CANCELLED, fromLibrary } from './child/failure.ts';
 import { type Library, loadModel, type RunningModel } from './child/model.ts';

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import type { EngineCall } from '../../jobs/ports.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { type EmbeddedStage, embeddedStage } from '../../testing/embedded-stage.ts';
 import { settle, VirtualClock } from '../../testing/virtual-clock.ts';
 import { hear, hearFailure, never } from '../acceptance/stage.ts';

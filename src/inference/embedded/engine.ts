@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import type { Clock } from '../../clock.ts';
 import { GoGridError, reasonOf, toGoGridError } from '../../errors.ts';
 import type { Engine, EngineCall, EngineEvent, EngineModel, LoadedModel, ModelDescription } from '../../jobs/ports.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import type { FinishReason, Phase } from '../../protocol/job.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { defaultsText, defaultTemplate, withDefaults } from './defaults.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { tinyGguf } from '../../testing/tiny-gguf.ts';
 import { type ByteSource, readGguf } from './gguf.ts';
 

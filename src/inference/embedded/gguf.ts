@@ -7,7 +7,7 @@
 
 import { open } from 'node:fs/promises';
 import { GoGridError } from '../../errors.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { tensorBytes } from './quantisation.ts';
 
 export type Scalar = string | number | boolean;

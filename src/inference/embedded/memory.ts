@@ -6,7 +6,7 @@
 import type { Clock, Timer } from '../../clock.ts';
 import { type GoGridError, systemCode, toGoGridError } from '../../errors.ts';
 import type { EngineState } from '../../jobs/ports.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { CRASH_HINT, died, resting } from './failures.ts';
 import type { LoadOrder } from './messages.ts';

@@ -8,7 +8,7 @@
  */
 
 import { z } from 'zod';
-import { JOB } from '../../limits.ts';
+import { JOB } from '../../limits/jobs.ts';
 import { FINISH_REASONS, jobInput, PHASES } from '../../protocol/job.ts';
 
 const uint = z.int().nonnegative();

@@ -3,7 +3,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { systemCode } from '../../errors.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { canonicalModelName } from '../../protocol/model-name.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { CatalogueEntry } from '../store/catalogue.ts';

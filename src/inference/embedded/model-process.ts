@@ -8,7 +8,7 @@ import { constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Clock, Timer } from '../../clock.ts';
 import type { GoGridError } from '../../errors.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { died, unusable } from './failures.ts';
 import { type FromProcess, fromProcess, type LoadOrder, type RunOrder, type ToProcess } from './messages.ts';
 import { ProcessRun } from './process-run.ts';

@@ -1,7 +1,7 @@
 /** What the node takes from a process: no more than it gave credit for. */
 
 import { expect, it, vi } from 'vitest';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
 import type { FromProcess } from './messages.ts';
 import { ProcessRun } from './process-run.ts';

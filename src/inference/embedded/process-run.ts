@@ -2,7 +2,8 @@
 
 import type { Clock, Timer } from '../../clock.ts';
 import { type GoGridError, isErrorCode } from '../../errors.ts';
-import { EMBEDDED, ENGINE, JOB } from '../../limits.ts';
+import { EMBEDDED, ENGINE } from '../../limits/engine.ts';
+import { JOB } from '../../limits/jobs.ts';
 import { failed } from './failures.ts';
 import type { ErrorMessage, FromProcess } from './messages.ts';
 

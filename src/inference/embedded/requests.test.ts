@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import type { JobInput } from '../../protocol/job.ts';
 import { checkResumable, checkSupported, contextTokens, isSpent, keepAliveMs } from './requests.ts';
 

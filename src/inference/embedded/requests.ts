@@ -2,7 +2,7 @@
 
 import { GoGridError } from '../../errors.ts';
 import { requestObstacle } from '../../jobs/resume.ts';
-import { EMBEDDED } from '../../limits.ts';
+import { EMBEDDED } from '../../limits/engine.ts';
 import type { ChatInput, GenerateInput, JobInput, JobRequest } from '../../protocol/job.ts';
 
 /** Inputs whose answer is text that comes token by token. */

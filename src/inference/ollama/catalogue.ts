@@ -3,7 +3,7 @@
 import type { Clock, Timer } from '../../clock.ts';
 import { type GoGridError, toGoGridError } from '../../errors.ts';
 import type { EngineModel, EngineState } from '../../jobs/ports.ts';
-import { ENGINE } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
 import { canonicalModelName } from '../../protocol/model-name.ts';
 import type { Continues } from '../../protocol/profile.ts';
 import type { Logger } from '../../telemetry/logger.ts';

@@ -3,7 +3,7 @@
 import { Ollama } from 'ollama/browser';
 import { z } from 'zod';
 import { GoGridError, reasonOf } from '../../errors.ts';
-import { ENGINE } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
 import { failed, fromOllama, isNobodyThere, unavailable } from './failures.ts';
 
 const text = z.string().catch('');

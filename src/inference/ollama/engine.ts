@@ -3,7 +3,8 @@
 import type { Clock } from '../../clock.ts';
 import { type GoGridError, reasonOf, toGoGridError } from '../../errors.ts';
 import type { Engine, EngineCall, EngineEvent, LoadedModel, ModelDescription } from '../../jobs/ports.ts';
-import { ENGINE, JOB } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
+import { JOB } from '../../limits/jobs.ts';
 import type { ChatInput, ChatMessage, EmbedInput, Phase } from '../../protocol/job.ts';
 import { canonicalModelName } from '../../protocol/model-name.ts';
 import type { Logger } from '../../telemetry/logger.ts';

@@ -4,7 +4,7 @@
  */
 
 import { type ErrorCode, GoGridError, systemCode } from '../../errors.ts';
-import { ENGINE } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
 
 /** How to get an Ollama that answers. */
 export function startHint(url: string): string {

@@ -4,7 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { type Clock, systemClock } from '../../clock.ts';
-import { ENGINE, JOB } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
+import { JOB } from '../../limits/jobs.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
 import { LineStream, type LineStreamOptions, openWire, type Wire } from './line-stream.ts';
 

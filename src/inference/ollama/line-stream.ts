@@ -10,7 +10,7 @@ import http from 'node:http';
 import https from 'node:https';
 import { type Clock, every, type Timer } from '../../clock.ts';
 import { GoGridError, reasonOf } from '../../errors.ts';
-import { ENGINE } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
 import { failed, fromConnection, fromOllama, unavailable } from './failures.ts';
 
 const NEWLINE = 10;

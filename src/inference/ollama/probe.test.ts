@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { ENGINE } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
 import { ContinueProbe } from './probe.ts';
 

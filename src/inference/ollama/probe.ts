@@ -4,7 +4,7 @@
  */
 
 import type { Clock, Timer } from '../../clock.ts';
-import { ENGINE } from '../../limits.ts';
+import { ENGINE } from '../../limits/engine.ts';
 import type { TextInput } from './requests.ts';
 
 export interface ProbeDeps {

@@ -4,7 +4,7 @@ import { Ollama } from 'ollama/browser';
 import { z } from 'zod';
 import type { Clock } from '../../clock.ts';
 import { GoGridError } from '../../errors.ts';
-import { ENGINE, STORE } from '../../limits.ts';
+import { ENGINE, STORE } from '../../limits/engine.ts';
 import { canonicalModelName } from '../../protocol/model-name.ts';
 import { parseLine } from './answers.ts';
 import { boundedFetch, createControl } from './control.ts';

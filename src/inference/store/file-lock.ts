@@ -9,7 +9,7 @@ import { link, open, readFile, readlink, rename, rm, stat, utimes } from 'node:f
 import { hostname } from 'node:os';
 import { type Clock, every } from '../../clock.ts';
 import { GoGridError, systemCode } from '../../errors.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import { pause } from './pause.ts';
 
 export interface LockDeps {

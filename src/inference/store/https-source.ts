@@ -6,7 +6,7 @@
 import http from 'node:http';
 import https from 'node:https';
 import type { Clock } from '../../clock.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import type { HttpsSource } from './catalogue.ts';
 import { cancelled, SourceFailed } from './failures.ts';
 import { type PartNote, readNote, writeNote } from './notes.ts';

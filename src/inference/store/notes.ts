@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 
 /** Beside a part: where its first bytes came from. */
 const partNote = z.object({ url: z.string(), etag: z.string().optional() });

@@ -11,7 +11,7 @@ import path from 'node:path';
 import type { Clock, Timer } from '../../clock.ts';
 import { every } from '../../clock.ts';
 import { systemCode } from '../../errors.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import type { PipSource } from './catalogue.ts';
 import { cancelled, SourceFailed } from './failures.ts';
 

@@ -2,7 +2,7 @@
 
 import type { Clock, Timer } from '../../clock.ts';
 import { type GoGridError, toGoGridError } from '../../errors.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import { cancelled } from './failures.ts';
 import { RateMeter } from './rate.ts';
 import type { FetchState } from './ways.ts';

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { systemClock } from '../../clock.ts';
 import { pullState as contract } from '../../contract/pulls.ts';
 import { GoGridError } from '../../errors.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import { silentLogger } from '../../telemetry/logger.ts';
 import { type FileServer, fileServer } from '../../testing/file-server.ts';
 import { entryOf, httpsSource, modelBytes, type SmallStore, smallStore } from '../../testing/small-store.ts';

@@ -5,7 +5,7 @@
 
 import type { Clock } from '../../clock.ts';
 import { GoGridError, toGoGridError } from '../../errors.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import { parseModelRef } from '../../protocol/model-name.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { type CatalogueEntry, findEntry } from './catalogue.ts';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import { RateMeter } from './rate.ts';
 
 const steps = fc.array(

@@ -1,6 +1,6 @@
 /** How fast something comes and when it will be there, over the last seconds. */
 
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 
 interface Sample {
   readonly at: number;

@@ -8,7 +8,7 @@
 import { rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { GoGridError, systemCode } from '../../errors.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { CatalogueEntry } from './catalogue.ts';
 import { cancelled, diskFull, isBeingFetched, isDiskFull, notFetched, type Tried, wrongDigest } from './failures.ts';

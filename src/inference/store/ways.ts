@@ -3,7 +3,7 @@
 import { rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
 import type { Clock } from '../../clock.ts';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import type { CatalogueEntry, HttpsSource, ModelSource, PipSource } from './catalogue.ts';
 import { diskFull, SourceFailed } from './failures.ts';
 import { fetchHttps } from './https-source.ts';

@@ -6,7 +6,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { createInflateRaw } from 'node:zlib';
-import { STORE } from '../../limits.ts';
+import { STORE } from '../../limits/engine.ts';
 import { SourceFailed } from './failures.ts';
 
 const END = { signature: 0x06054b50, bytes: 22, maxCommentBytes: 0xffff } as const;

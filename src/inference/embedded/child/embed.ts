@@ -1,6 +1,6 @@
 /** Vectors of texts. */
 
-import { JOB } from '../../../limits.ts';
+import { JOB } from '../../../limits/jobs.ts';
 import type { EmbedInput, FinishReason } from '../../../protocol/job.ts';
 import type { RunOrder } from '../messages.ts';
 import { CANCELLED, failure } from './failure.ts';

@@ -2,7 +2,7 @@
 
 import type { ErrorCode } from '../../../errors.ts';
 import { GoGridError } from '../../../errors.ts';
-import { EMBEDDED } from '../../../limits.ts';
+import { EMBEDDED } from '../../../limits/engine.ts';
 
 export function failure(code: ErrorCode, message: string, hint?: string, cause?: unknown): GoGridError {
   return new GoGridError({ code, message, ...(hint !== undefined && { hint }), cause });

@@ -3,7 +3,7 @@
  * when that is large the engine waits.
  */
 
-import { EMBEDDED } from '../../../limits.ts';
+import { EMBEDDED } from '../../../limits/engine.ts';
 import type { FromProcess } from '../messages.ts';
 import type { Piece } from './pieces.ts';
 
