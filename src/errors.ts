@@ -44,6 +44,7 @@ export const ERRORS = {
   engine_out_of_memory: kind(503, 1, true),
   engine_failed: kind(502, 1, true),
   provider_lost: kind(502, 1, true),
+  preempted: kind(503, 1, true),
   cannot_continue: kind(502, 1),
   deadline_exceeded: kind(504, 1),
   cancelled: kind(499, 1),

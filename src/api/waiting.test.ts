@@ -77,7 +77,7 @@ it.each([
   const reader = post(path);
   const signs = () => reader.text.split(sign).length - 1;
   await expect.poll(() => signals.length).toBe(1);
-  next({ type: 'waiting', position: 3, phase: undefined });
+  next({ type: 'waiting', wait: { where: 'queue', ahead: 3 } });
   await clock.advance(API.headersWithinMs - 1);
   expect(reader.response).toBeUndefined();
   await clock.advance(1);

@@ -30,10 +30,14 @@ describe('the job of a question', () => {
 describe('what it waits for', () => {
   it.each<[Partial<Job>, string | undefined, string]>([
     [{ state: 'placing' }, undefined, 'asking the mesh'],
-    [{ state: 'queued', waiting: { ahead: 2 } }, ' on kitchen', 'waiting on kitchen, 2 ahead'],
+    [{ state: 'queued', waiting: { where: 'queue', ahead: 2 } }, ' on kitchen', 'waiting on kitchen, 2 ahead'],
     [{ state: 'queued' }, ' on kitchen', 'waiting on kitchen'],
-    [{ state: 'running', waiting: { phase: 'loading' } }, ' on kitchen', 'loading tiny:latest on kitchen'],
-    [{ state: 'running', waiting: { phase: 'prefill' } }, '', 'reading the question'],
+    [
+      { state: 'running', waiting: { where: 'engine', phase: 'loading' } },
+      ' on kitchen',
+      'loading tiny:latest on kitchen',
+    ],
+    [{ state: 'running', waiting: { where: 'engine', phase: 'prefill' } }, '', 'reading the question'],
     [{ state: 'handing-over' }, ' on kitchen', 'moving to another machine'],
   ])('%j', (more, place, text) => {
     expect(waitsFor(job(more), place)).toBe(text);
@@ -45,7 +49,12 @@ describe('on a terminal', () => {
     api: '',
     ask: async <T>({ path }: { path: string }) =>
       (path.startsWith('/jobs')
-        ? { jobs: [job({ createdAt: 1_700_000_000_000, provider: 'p', waiting: { phase: 'loading' } })], total: 1 }
+        ? {
+            jobs: [
+              job({ createdAt: 1_700_000_000_000, provider: 'p', waiting: { where: 'engine', phase: 'loading' } }),
+            ],
+            total: 1,
+          }
         : { name: 'kit\u001bchen' }) as T,
     stream: async () => Promise.reject(new Error('not asked for')),
   };

@@ -167,16 +167,54 @@ export const attempt = z.object({
   digest: z.string().nullable(),
 });
 
+export const privacyTier = z.enum(['local', 'own', 'friends', 'mesh']);
+
+/** Where a job goes, and why: what `POST /route/explain` answers, and what is kept with every job. */
+export const decision = z.object({
+  at: time,
+  candidates: z
+    .array(
+      z.object({
+        node: peerId,
+        local: z.boolean(),
+        digest: z.string(),
+        expectedMs: z.object({
+          wait: z.number(),
+          load: z.number(),
+          prefill: z.number(),
+          decode: z.number(),
+          roundTrip: z.number(),
+        }),
+        reliability: z.number().describe('lower bound of its success, 0 to 1'),
+        avoidance: z.number().describe('1 unless it failed lately'),
+        score: z.number().describe('milliseconds; smaller is better'),
+        warmTokens: uint.describe('tokens of this conversation that it need not read again'),
+        failed: z.boolean(),
+        otherDigest: z.boolean(),
+      }),
+    )
+    .describe('in the order in which they are asked'),
+  excluded: z.array(z.object({ node: peerId, why: z.string() })),
+  choice: z
+    .enum(['only', 'fastest', 'here', 'warm', 'one-of-two', 'none'])
+    .describe('why the first one stands in front'),
+  promptTokens: uint.describe('estimated'),
+  outputTokens: uint.describe('estimated'),
+});
+
 export const job = z.object({
   id: z.string(),
   kind: z.enum(['chat', 'generate', 'embed', 'load']),
   direction: z.enum(['local', 'out', 'in']),
   state: z.enum(['queued', 'placing', 'running', 'handing-over', 'completed', 'failed', 'cancelled', 'expired']),
   lane: z.enum(['owner', 'paid', 'free']),
+  privacy: privacyTier.nullable().describe('how far the prompt may go; null of a job that a peer asked for'),
   model: modelName,
   requester: peerId,
   provider: peerId.nullable(),
   attempts: z.array(attempt),
+  seenBy: z.array(peerId).describe('every node that was sent the prompt'),
+  decision: decision.nullable().describe('why it went where it went; null of a job that a peer asked for'),
   reason: z.string().nullable(),
   tokensIn: uint,
   tokensOut: uint,
@@ -187,9 +225,14 @@ export const job = z.object({
   endedAt: time.nullable(),
   tokensPerSecond: z.number().nullable(),
   waiting: z
-    .object({ ahead: uint.optional().describe('jobs that run there before it'), phase: z.string().optional() })
+    .object({
+      where: z.enum(['mesh', 'queue', 'engine']).describe('here, at its provider, or in its provider’s engine'),
+      ahead: uint.optional().describe('jobs that run before it'),
+      estimateMs: z.number().nonnegative().optional().describe('expected milliseconds until it runs'),
+      phase: z.string().optional(),
+    })
     .optional()
-    .describe('what it waits for, until its first token'),
+    .describe('what it waits for now'),
 });
 export const jobList = z.object({ jobs: z.array(job), total: uint });
 export const jobListQuery = z.object({ limit: z.coerce.number().int().min(1).max(API.maxListed).default(50) });

@@ -8,8 +8,9 @@ import type { JobRequest } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';
 import { Answer } from './answer.ts';
 import type { OpenJob } from './book.ts';
-import type { JobSpec } from './output.ts';
+import type { JobOutput, JobSpec } from './output.ts';
 import type { RequesterChannel } from './ports.ts';
+import type { JobWait } from './record.ts';
 
 /** What was asked, what has come so far, and what ends it. */
 export class Ask {
@@ -58,6 +59,12 @@ export class Ask {
   /** @throws GoGridError `cancelled` or `deadline_exceeded` when nobody wants the answer any more */
   throwIfOver(): void {
     this.#over.signal.throwIfAborted();
+  }
+
+  /** Notes what the job waits for, for whoever looks, and gives it to the surface. */
+  waits(wait: JobWait): JobOutput {
+    this.job.waiting = () => wait;
+    return { type: 'waiting', wait };
   }
 
   /** The request for the next provider. */

@@ -6,7 +6,10 @@ import { JOB } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobKind } from '../protocol/job.ts';
 import type { Emit, JobHistory } from './ports.ts';
+import type { PrivacyTier } from './privacy.ts';
+import type { Lane } from './queue/lanes.ts';
 import type { Attempt, Direction, JobRecord, JobWait } from './record.ts';
+import type { Decision } from './routing/decision.ts';
 import { isFinished, type JobState, step } from './states.ts';
 
 interface Opening {
@@ -15,6 +18,9 @@ interface Opening {
   readonly direction: Direction;
   readonly model: string;
   readonly requester: NodeId;
+  /** Of a peer's job the lane in which it waits here; of an own one it is known when it is placed. */
+  readonly lane: Lane;
+  readonly privacy: PrivacyTier | null;
 }
 
 /** One living job. Counters are plain numbers: they change with every chunk. */
@@ -24,18 +30,22 @@ export class OpenJob {
   readonly model: string;
   readonly requester: NodeId;
   readonly createdAt: number;
+  readonly privacy: PrivacyTier | null;
   direction: Direction;
+  lane: Lane;
+  decision: Decision | null = null;
   tokensIn = 0;
   tokensOut = 0;
   usageEstimated = false;
   tokensPerSecond: number | null = null;
-  /** Until its first token. */
-  waiting: JobWait | undefined;
+  /** What it waits for now; asked whenever somebody looks. */
+  waiting: (() => JobWait) | undefined;
   /** What to do when somebody cancels the job by its id; set by the flow that runs it. */
   onCancel: (reason: GoGridError) => void = () => {};
   readonly #clock: Clock;
   readonly #changed: (job: OpenJob) => void;
   readonly #attempts: Attempt[] = [];
+  readonly #seenBy = new Set<NodeId>();
   #state: JobState = 'placing';
   #provider: NodeId | null = null;
   #reason: string | null = null;
@@ -46,6 +56,8 @@ export class OpenJob {
     this.id = opening.id;
     this.kind = opening.kind;
     this.direction = opening.direction;
+    this.lane = opening.lane;
+    this.privacy = opening.privacy;
     this.model = opening.model;
     this.requester = opening.requester;
     this.createdAt = clock.now();
@@ -73,6 +85,11 @@ export class OpenJob {
 
   firstToken(): void {
     this.#firstTokenAt ??= this.#clock.now();
+  }
+
+  /** A node was sent the prompt. */
+  seen(node: NodeId): void {
+    this.#seenBy.add(node);
   }
 
   attemptStarts(provider: NodeId): void {
@@ -114,12 +131,14 @@ export class OpenJob {
       kind: this.kind,
       direction: this.direction,
       state: this.#state,
-      // Without credits everybody but this machine's own user is in the paid lane, at price 0.
-      lane: this.direction === 'local' ? 'owner' : 'paid',
+      lane: this.lane,
+      privacy: this.privacy,
       model: this.model,
       requester: this.requester,
       provider: this.#provider,
       attempts: [...this.#attempts],
+      seenBy: [...this.#seenBy],
+      decision: this.decision,
       reason: this.#reason,
       tokensIn: this.tokensIn,
       tokensOut: this.tokensOut,
@@ -129,9 +148,7 @@ export class OpenJob {
       firstTokenAt: this.#firstTokenAt,
       endedAt: this.#endedAt,
       tokensPerSecond: this.tokensPerSecond,
-      ...(this.waiting !== undefined &&
-        this.#firstTokenAt === null &&
-        this.#endedAt === null && { waiting: this.waiting }),
+      ...(this.waiting !== undefined && this.#endedAt === null && { waiting: this.waiting() }),
     };
   }
 

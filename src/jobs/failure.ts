@@ -2,9 +2,10 @@
 
 import { type ErrorCode, GoGridError, isErrorCode } from '../errors.ts';
 import { JOB } from '../limits/jobs.ts';
-import type { ToRequester } from '../protocol/job.ts';
+import type { HandOverReason, ToRequester } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';
 import type { Arriving, Candidates } from './candidates.ts';
+import type { PrivacyTier } from './privacy.ts';
 
 /**
  * Whose fault: `request` — every provider would say the same; `provider` — another one may do it, and this one goes to the
@@ -21,6 +22,7 @@ export function blameOf(error: GoGridError): Blame {
     case 'deadline_exceeded':
       return 'request';
     case 'overloaded':
+    case 'preempted':
     case 'shutting_down':
     case 'model_not_found':
     case 'cannot_continue':
@@ -44,12 +46,23 @@ const PROVIDER_CODES: ReadonlySet<ErrorCode> = new Set([
   'engine_failed',
 ]);
 
+const HAND_OVERS: Readonly<Record<HandOverReason, string>> = {
+  owner: 'the owner of that machine needs it',
+  drain: 'that machine is shutting down',
+  pause: 'that machine pauses',
+};
+
 /** The error that a message means which is neither progress nor part of an answer; undefined means a stream that just closed. */
 export function failureOf(message: ToRequester | undefined): GoGridError {
   if (message === undefined) {
     return new GoGridError({ code: 'provider_lost', message: 'the provider closed the stream without an end' });
   }
   switch (message.type) {
+    case 'handOver':
+      return new GoGridError({
+        code: message.reason === 'drain' ? 'shutting_down' : 'preempted',
+        message: HAND_OVERS[message.reason],
+      });
     case 'busy':
       return overloaded('the provider is busy', message.estimateMs / 1000);
     case 'reject':
@@ -72,7 +85,7 @@ export function failureOf(message: ToRequester | undefined): GoGridError {
  */
 export function noProvider(
   ref: ModelRef,
-  privacy: 'local' | 'mesh',
+  privacy: PrivacyTier,
   refusals: readonly GoGridError[],
   known: Pick<Candidates, 'isKnown' | 'trouble' | 'arriving'>,
 ): GoGridError {

@@ -89,7 +89,7 @@ describe('a job', () => {
     const [here, there] = smallMesh({ nodes: [{ models: [] }, { words: 40 }] }, systemClock);
     const first = collect(here!.requester.run(question('first'), never));
     const second = await collect(here!.requester.run(question('second'), never));
-    expect(second.all).toContainEqual({ type: 'waiting', position: 1, phase: undefined });
+    expect(second.all).toContainEqual({ type: 'waiting', wait: { where: 'queue', ahead: 1, estimateMs: 0 } });
     expect(second.text).toBe(answerTo('second', 40));
     expect((await first).text).toBe(answerTo('first', 40));
     expect(there!.engine.mostActive).toBe(1);

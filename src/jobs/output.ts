@@ -1,9 +1,10 @@
 /** What the requester flow gives to the surface that asked: the answer as it comes, in the order it comes. */
 
 import type { NodeId } from '../protocol/ids.ts';
-import type { FinishReason, JobInput, JobUsage, Phase, ToolCall } from '../protocol/job.ts';
+import type { FinishReason, JobInput, JobUsage, ToolCall } from '../protocol/job.ts';
 import type { Route } from './ports.ts';
-import type { JobRecord } from './record.ts';
+import type { PrivacyTier } from './privacy.ts';
+import type { JobRecord, JobWait } from './record.ts';
 
 /** What a surface asks the mesh to do. */
 export interface JobSpec {
@@ -12,13 +13,13 @@ export interface JobSpec {
   readonly input: JobInput;
   /** Milliseconds from now after which nobody wants the answer; undefined when the client set none. */
   readonly deadlineMs: number | undefined;
-  /** How far the prompt may go: `local` never leaves this machine. Never widened. */
-  readonly privacy: 'local' | 'mesh';
+  /** How far the prompt may go. Never widened. */
+  readonly privacy: PrivacyTier;
 }
 
 export type JobOutput =
-  /** Still waiting: in a provider's queue, or for a model to load. Surfaces keep their client's connection alive with it. */
-  | { readonly type: 'waiting'; readonly position: number | undefined; readonly phase: Phase | undefined }
+  /** Still waiting: here, in a provider's queue, or for a model to load. Surfaces keep their client's connection alive with it. */
+  | { readonly type: 'waiting'; readonly wait: JobWait }
   /** A provider took it. Comes once per provider, before anything that it delivers. */
   | {
       readonly type: 'placed';

@@ -243,6 +243,8 @@ export class Provider {
       direction: 'in',
       model: request.model,
       requester: from,
+      lane: 'paid',
+      privacy: null,
     });
     record.onCancel = (reason) => {
       this.#sendAway(run.key);

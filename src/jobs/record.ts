@@ -2,6 +2,9 @@
 
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobKind, Phase } from '../protocol/job.ts';
+import type { PrivacyTier } from './privacy.ts';
+import type { Lane } from './queue/lanes.ts';
+import type { Decision } from './routing/decision.ts';
 import type { JobState } from './states.ts';
 
 /** `local`: asked and run here; `out`: asked here, run there; `in`: asked there, run here. */
@@ -21,10 +24,17 @@ export interface Attempt {
   readonly digest: string | null;
 }
 
-/** What a living job that has delivered nothing yet waits for, as its provider tells it. */
+/** What a living job that has delivered nothing yet, or was handed over, waits for. */
 export interface JobWait {
-  /** Jobs that run there before it. */
+  /**
+   * `mesh`: at its requester, since every provider is full. `queue`: in its provider's queue. `engine`: its provider has begun,
+   * and loads the model or reads the prompt.
+   */
+  readonly where: 'mesh' | 'queue' | 'engine';
+  /** Jobs that run before it, as far as is known. */
   readonly ahead?: number;
+  /** Expected milliseconds until it runs. */
+  readonly estimateMs?: number;
   readonly phase?: Phase;
 }
 
@@ -33,13 +43,20 @@ export interface JobRecord {
   readonly kind: JobKind;
   readonly direction: Direction;
   readonly state: JobState;
-  readonly lane: 'owner' | 'paid' | 'free';
+  readonly lane: Lane;
+  /** How far its prompt may go; null of a peer's job, whose requester knows. */
+  readonly privacy: PrivacyTier | null;
   /** Canonical name. */
   readonly model: string;
   readonly requester: NodeId;
   /** Who delivers, or delivered last; null before anybody took it. */
   readonly provider: NodeId | null;
+  /** Of the providers that took it, and of those that failed before; not of those that were only full. */
   readonly attempts: readonly Attempt[];
+  /** Every node that was sent the prompt, in that order: full ones too. */
+  readonly seenBy: readonly NodeId[];
+  /** Why it went where it went, of the last time it was placed; null of a peer's job. */
+  readonly decision: Decision | null;
   /** Error code when it failed, `cancelled`, or null. */
   readonly reason: string | null;
   readonly tokensIn: number;

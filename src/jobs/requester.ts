@@ -84,6 +84,8 @@ export class Requester {
       direction: 'out',
       model: ref.name,
       requester: link.self,
+      lane: 'paid',
+      privacy: spec.privacy,
     });
     return new Ask(spec, ref, job, signal, clock);
   }
@@ -153,16 +155,15 @@ export class Requester {
         switch (message?.type) {
           case 'queued':
             ask.job.to('queued');
-            ask.job.waiting = { ahead: message.position };
-            yield { type: 'waiting', position: message.position, phase: undefined };
+            yield ask.waits({ where: 'queue', ahead: message.position, estimateMs: message.estimateMs });
             break;
           case 'progress':
-            ask.job.waiting = { phase: message.phase };
-            yield { type: 'waiting', position: undefined, phase: message.phase };
+            yield ask.waits({ where: 'engine', phase: message.phase });
             break;
           case 'accepted':
             ask.job.waiting = undefined;
             ask.job.direction = local ? 'local' : 'out';
+            ask.job.lane = local ? 'owner' : 'paid';
             ask.job.attemptAccepted(message.digest);
             ask.job.to('running');
             taken = true;
@@ -211,6 +212,7 @@ export class Requester {
             job.tokensOut = answer.tokens;
             if (piece !== undefined) {
               job.firstToken();
+              job.waiting = undefined;
               yield piece;
             }
             if (answer.stopped) return yield* this.#complete(ask);
@@ -220,8 +222,7 @@ export class Requester {
             answer.keepVectors(message);
             break;
           case 'progress':
-            job.waiting = { phase: message.phase };
-            yield { type: 'waiting', position: undefined, phase: message.phase };
+            yield ask.waits({ where: 'engine', phase: message.phase });
             break;
           case 'usage':
             answer.usage = message;

@@ -34,7 +34,7 @@ type FromRequester = z.infer<typeof fromRequester>;
 type LargeRequest = z.infer<typeof largeRequest>;
 
 /** After these the provider has nothing more to say. */
-const LAST: ReadonlySet<ToRequester['type']> = new Set(['busy', 'reject', 'end', 'error']);
+const LAST: ReadonlySet<ToRequester['type']> = new Set(['busy', 'reject', 'end', 'error', 'handOver']);
 
 export interface JobStreamsDeps {
   readonly onJob: NetworkDeps['onJob'];

@@ -2,8 +2,9 @@
  * `/gogrid/job/1`: one inference request between a requester and a provider, and what it may ask for.
  *
  * The requester opens the stream, sends `request`, later perhaps `cancel`. The provider answers `busy` or `reject`, or
- * `queued`* `accepted` (`progress` | `chunk` | `vectors`)* `usage` `end`, or `error` at any point after `accepted`.
- * A stream that closes without `busy`, `reject`, `end` or `error` is a failure.
+ * `queued`* `accepted` (`progress` | `chunk` | `vectors`)* `usage` `end`, or `error` at any point after `accepted`, or `handOver`
+ * at any point: it gives the job back in order, and its requester places it again with what it has of the answer.
+ * A stream that closes without `busy`, `reject`, `end`, `error` or `handOver` is a failure.
  */
 
 import { z } from 'zod';
@@ -182,6 +183,15 @@ export const jobError = z.object({
   retryAfterSecs: uint.optional(),
 });
 
+/** Why a provider gives a job back: its owner needs the machine, it is told to stop, or it pauses. */
+export const HAND_OVER_REASONS = ['owner', 'drain', 'pause'] as const;
+export type HandOverReason = (typeof HAND_OVER_REASONS)[number];
+/**
+ * The provider gives the job back in order, before or in the midst of its answer; everything it wrote is sent. After `owner`
+ * and `pause` it keeps a place for the same job: sent there again, it is taken though the queue be full, and stands in front.
+ */
+export const jobHandOver = z.object({ type: z.literal('handOver'), reason: z.enum(HAND_OVER_REASONS) });
+
 export type JobBusy = z.infer<typeof jobBusy>;
 export type JobChunk = z.infer<typeof jobChunk>;
 export type JobVectors = z.infer<typeof jobVectors>;
@@ -198,6 +208,7 @@ export const toRequester = z.discriminatedUnion('type', [
   jobUsage,
   jobEnd,
   jobError,
+  jobHandOver,
 ]);
 export type ToRequester = z.infer<typeof toRequester>;
 

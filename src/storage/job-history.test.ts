@@ -28,10 +28,13 @@ function record(n: number, changes: Partial<JobRecord> = {}): JobRecord {
     direction: 'out',
     state: 'completed',
     lane: 'paid',
+    privacy: 'mesh',
     model: 'tiny:latest',
     requester: 'me',
     provider: 'peer',
     attempts: [],
+    seenBy: [],
+    decision: null,
     reason: null,
     tokensIn: 1,
     tokensOut: 2,
@@ -57,6 +60,12 @@ describe('job history', () => {
     const { jobs, total } = await (await reopened()).list(3);
     expect(total).toBe(5);
     expect(jobs.map((job) => job.id)).toEqual(['job-4', 'job-3', 'job-2']);
+  });
+
+  test('reads what an earlier version wrote', async () => {
+    const { privacy: _p, seenBy: _s, decision: _d, ...older } = record(1);
+    await database.put('job/00000000001001/job-1/', JSON.stringify(older));
+    expect(await (await reopened()).get('job-1')).toEqual({ ...older, privacy: null, seenBy: [], decision: null });
   });
 
   test('ends what a crash interrupted', async () => {

@@ -69,7 +69,7 @@ export class LevelJobHistory implements JobHistory {
     await this.flushed();
     const keys = [...this.#keys].slice(-limit).reverse();
     const texts = await this.#database.getMany(keys);
-    const jobs = texts.flatMap((text) => (text === undefined ? [] : [JSON.parse(text) as JobRecord]));
+    const jobs = texts.flatMap((text) => (text === undefined ? [] : [readRecord(text)]));
     return { jobs, total: this.#keys.size };
   }
 
@@ -85,7 +85,7 @@ export class LevelJobHistory implements JobHistory {
 
   async #read(key: string): Promise<JobRecord | undefined> {
     const text = await this.#database.get(key);
-    return text === undefined ? undefined : (JSON.parse(text) as JobRecord);
+    return text === undefined ? undefined : readRecord(text);
   }
 
   #index(key: string): void {
@@ -130,6 +130,13 @@ export class LevelJobHistory implements JobHistory {
       this.#log.error({ error, changes: changes.length }, 'job history could not be written');
     }
   }
+}
+
+type Older = Omit<JobRecord, 'privacy' | 'seenBy' | 'decision'> & Partial<JobRecord>;
+
+/** A record as it lies on the disk; those of earlier versions lack what was not known of a job then. */
+function readRecord(text: string): JobRecord {
+  return { privacy: null, seenBy: [], decision: null, ...(JSON.parse(text) as Older) };
 }
 
 function keyOf(job: JobRecord): string {
