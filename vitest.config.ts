@@ -8,6 +8,7 @@ function realProcesses(name: string, include: string, ...setups: string[]): Test
       name,
       include: [include],
       globalSetup: [...setups, 'e2e/harness/setup.ts'],
+      setupFiles: ['e2e/harness/worker.ts'],
       maxWorkers: 1,
       fileParallelism: false,
       sequence: { groupOrder: 1 },
@@ -30,13 +31,13 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/engine/**/*.test.ts', 'e2e/harness/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'scripts/**/*.test.ts', 'e2e/{engine,harness,chaos}/**/*.test.ts'],
           // A unit test that waits longer than this waits for something that does not come.
           testTimeout: 10_000,
           hookTimeout: 10_000,
         },
       },
-      realProcesses('smoke', 'e2e/scenarios/smoke.test.ts'),
+      realProcesses('smoke', 'e2e/scenarios/{smoke,chaos}.test.ts'),
       realProcesses('e2e', 'e2e/scenarios/**/*.test.ts'),
       realProcesses('ollama', 'e2e/ollama/**/*.test.ts', 'e2e/ollama/harness/setup.ts'),
     ],

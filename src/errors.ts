@@ -107,6 +107,19 @@ export class GoGridError extends Error {
     this.data = info.data ?? {};
   }
 
+  /** The same error with more facts. */
+  with(data: ErrorData): GoGridError {
+    const { code, message, hint, retryAfterSecs } = this;
+    return new GoGridError({
+      code,
+      message,
+      ...(hint !== undefined && { hint }),
+      ...(retryAfterSecs !== undefined && { retryAfterSecs }),
+      data: { ...this.data, ...data },
+      cause: this.cause ?? this,
+    });
+  }
+
   get status(): number {
     return ERRORS[this.code].status;
   }

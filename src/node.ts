@@ -4,21 +4,20 @@
  */
 
 import { systemClock as clock, every } from './clock.ts';
-import type { Config } from './config/schema.ts';
+import type { Config } from './config/settings.ts';
 import type { News } from './contract/news.ts';
 import type { PullState } from './contract/pulls.ts';
 import { MESH } from './limits/mesh.ts';
+import { STOP } from './limits/program.ts';
 import { buildApi } from './node/api.ts';
 import type { NodeDeps } from './node/deps.ts';
 import { buildMesh, followEngine, type Mesh, wantedPort } from './node/mesh.ts';
 import { followNews, type Look } from './node/news.ts';
 import { buildPulls } from './node/pulls.ts';
 import { openStores } from './node/stores.ts';
+import { startPull } from './node/work.ts';
 import { buildWorker, type Worker } from './node/worker.ts';
 import { isLocal } from './protocol/descriptor.ts';
-
-/** Part of the grace time that is kept for closing what is open: last words to clients, goodbye to the mesh, the disk. */
-const CLOSING_MS = 2_000;
 
 /** What a node is to the program that runs it. */
 export interface Node {
@@ -57,7 +56,7 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
   const notices = [...stores.warnings];
   const stops: (() => Promise<void> | void)[] = [() => stores.close()];
   // What is left after the jobs have had their time closes the network and the database.
-  const graceMs = Math.max(0, config.node.shutdown_grace_secs * 1000 - CLOSING_MS);
+  const graceMs = Math.max(0, config.node.shutdown_grace_secs * 1000 - STOP.closingMs);
   let apiUrl = '';
 
   async function start(): Promise<void> {
@@ -90,6 +89,7 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
       sweep.cancel();
       stopFollowing();
     });
+    stops.push(startPull(mesh.pull, mesh.requester, network));
 
     apiUrl = await api.start();
     stops.push(() => drain());

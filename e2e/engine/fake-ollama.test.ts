@@ -322,6 +322,22 @@ describe('the process', () => {
     expect((await fake!.report()).totals).toMatchObject({ maxConcurrent: 1, open: 0 });
   });
 
+  it('pauses, and goes on as if nothing had been', async () => {
+    await fake!.control({ tokensPerSecond: 0, faults: [{ kind: 'pause', afterTokens: 5, ms: 300 }] });
+    const body = JSON.stringify({ model: 'words', messages: [{ role: 'user', content: 'words=10' }] });
+    const ask = async () => (await fetch(`${fake!.url}/api/chat`, { method: 'POST', body })).text();
+    const text = (lines: string) =>
+      lines
+        .trim()
+        .split('\n')
+        .map((line) => (JSON.parse(line) as { message: { content: string } }).message.content)
+        .join('');
+    const startedAt = performance.now();
+    const paused = text(await ask());
+    expect(performance.now() - startedAt).toBeGreaterThan(290);
+    expect(paused).toBe(text(await ask()));
+  });
+
   it('knows its settings', async () => {
     await expect(fake!.control({ tokenRate: 3 } as object)).rejects.toThrow('tokenRate');
   });

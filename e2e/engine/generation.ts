@@ -82,10 +82,15 @@ export async function sendPieces(response: ServerResponse, call: FakeCall, plan:
   let paceFrom = performance.now();
   let paced = call.tokens;
   const before = call.tokens;
-  if (fault?.kind === 'slow' && faultAt === 0) {
-    rate = fault.tokensPerSecond ?? 1;
+  const change = async (how: FakeFault) => {
     fault = undefined;
-  }
+    if (!goesOn(how)) await fail(response, call, how);
+    if (how.kind === 'slow') rate = how.tokensPerSecond ?? 1;
+    else await pause(response, how.ms ?? 0);
+    paceFrom = performance.now();
+    paced = call.tokens;
+  };
+  if (fault !== undefined && faultAt === 0) await change(fault);
   for (;;) {
     response.cork();
     for (let index = 0; index < (rate > 0 ? 1 : BATCH); index++) {
@@ -99,14 +104,7 @@ export async function sendPieces(response: ServerResponse, call: FakeCall, plan:
       if (fault !== undefined && call.tokens >= faultAt) break;
     }
     response.uncork();
-    if (fault !== undefined && call.tokens >= faultAt) {
-      if (fault.kind === 'slow') {
-        rate = fault.tokensPerSecond ?? 1;
-        paceFrom = performance.now();
-        paced = call.tokens;
-      } else await fail(response, call, fault);
-      fault = undefined;
-    }
+    if (fault !== undefined && call.tokens >= faultAt) await change(fault);
     const dueMs = rate > 0 ? paceFrom + ((call.tokens - paced) * 1000) / rate - performance.now() : 0;
     await pause(response, Math.max(0, dueMs));
   }
@@ -143,6 +141,11 @@ export async function pause(response: ServerResponse, ms: number): Promise<void>
     settled.abort();
   }
   if (response.destroyed) throw new Gone();
+}
+
+/** Whether an answer with this fault comes to its end all the same. */
+export function goesOn({ kind }: FakeFault): boolean {
+  return kind === 'slow' || kind === 'pause';
 }
 
 /** Waits for the client to hang up. */

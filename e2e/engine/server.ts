@@ -2,7 +2,7 @@
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
-import { fail, Gone, refuse, sendJson } from './generation.ts';
+import { fail, Gone, goesOn, refuse, sendJson } from './generation.ts';
 import { type Body, Inference } from './inference.ts';
 import { can, digestOf, findModel, listed, Memory, shown } from './models.ts';
 import { DEFAULTS, type FakeCall, type FakeFault, type FakeReport, type FakeSettings } from './settings.ts';
@@ -125,8 +125,7 @@ export class FakeOllama {
     const work = { body, model, digest: digestOf(model), call, response };
     if (call.render && this.settings.renders && can(model, 'completion')) return this.#inference.render(path, work);
     const fault = call.render ? undefined : this.#nextFault(model.name);
-    if (fault !== undefined && fault.kind !== 'slow' && (fault.afterTokens ?? 0) === 0)
-      await fail(response, call, fault);
+    if (fault !== undefined && !goesOn(fault) && (fault.afterTokens ?? 0) === 0) await fail(response, call, fault);
     await this.#inference.run(path, { ...work, fault });
   }
 

@@ -33,14 +33,16 @@ export interface FakeFault {
    * - `503`: the daemon's queue is full.
    * - `oom`: the daemon's out-of-memory error.
    * - `slow`: goes on at `tokensPerSecond`.
+   * - `pause`: says nothing for `ms` milliseconds, then goes on.
    */
-  readonly kind: 'stall' | 'die' | 'cut' | 'garbage' | 'error' | '503' | 'oom' | 'slow';
+  readonly kind: 'stall' | 'die' | 'cut' | 'garbage' | 'error' | '503' | 'oom' | 'slow' | 'pause';
   readonly afterTokens?: number;
   readonly times?: number;
   readonly model?: string;
   readonly how?: 'exit' | 'socket';
   readonly message?: string;
   readonly tokensPerSecond?: number;
+  readonly ms?: number;
 }
 
 export interface FakeSettings {

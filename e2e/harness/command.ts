@@ -1,9 +1,9 @@
 /** The program run as a person runs it: a command to its end, or one that goes on until it is told to stop. */
 
 import type { ChildProcess } from 'node:child_process';
-import { inject } from 'vitest';
 import { startChild } from './children.ts';
 import { baseEnvironment, type Environment } from './environment.ts';
+import { thisRun } from './run.ts';
 
 export interface CommandOptions {
   /** Stands in for the user's own folder; the home is in it or given by a flag. */
@@ -30,7 +30,7 @@ export interface RunningCommand {
 }
 
 export function startGogrid(args: readonly string[], options: CommandOptions): RunningCommand {
-  const child = startChild(process.execPath, [inject('e2e').program, ...args], {
+  const child = startChild(process.execPath, [thisRun().program, ...args], {
     cwd: options.folder,
     env: { ...baseEnvironment(options.folder), ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],

@@ -1,6 +1,6 @@
 /** The environment that the program runs in: nothing of the user's own settings, nothing outside the scenario's folder. */
 
-import { inject } from 'vitest';
+import { thisRun } from './run.ts';
 
 export type Environment = Readonly<Record<string, string>>;
 
@@ -13,7 +13,7 @@ export function baseEnvironment(folder: string): Record<string, string> {
   return {
     ...Object.fromEntries(inherited),
     HOME: folder,
-    XDG_CACHE_HOME: inject('e2e').cache,
+    XDG_CACHE_HOME: thisRun().cache,
     NO_COLOR: '1',
   };
 }

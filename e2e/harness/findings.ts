@@ -21,8 +21,7 @@ const DEFECTS: readonly RegExp[] = [
  * @throws Error with the lines that tell of a defect
  */
 export async function expectHealthy(node: NodeProcess): Promise<void> {
-  const lines = `${node.stderr}\n${await node.log()}`.split('\n');
-  const defects = [...new Set(lines.filter((line) => DEFECTS.some((sign) => sign.test(line))))];
+  const defects = defectsIn(`${node.stderr}\n${await node.log()}`);
   if (defects.length > 0) {
     throw new Error(`${node.name} has a defect:\n${defects.slice(0, 5).join('\n').slice(0, 4000)}`);
   }
@@ -30,4 +29,10 @@ export async function expectHealthy(node: NodeProcess): Promise<void> {
   if (printed.length !== 1) {
     throw new Error(`${node.name} printed ${printed.length} lines on stdout instead of one: ${printed.join('\n')}`);
   }
+}
+
+/** The lines of a text that tell of a defect, each once. */
+export function defectsIn(text: string): string[] {
+  const lines = text.split('\n').filter((line) => DEFECTS.some((sign) => sign.test(line)));
+  return [...new Set(lines)];
 }

@@ -3,7 +3,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { inject } from 'vitest';
 import {
   type Job,
   job,
@@ -21,6 +20,7 @@ import {
 } from '../../src/contract/control.ts';
 import { startChild } from './children.ts';
 import { baseEnvironment, type Environment, NODE_SETTINGS } from './environment.ts';
+import { thisRun } from './run.ts';
 
 export interface NodeOptions {
   readonly name: string;
@@ -234,7 +234,7 @@ interface Running {
 
 function launch(home: string, options: NodeOptions): Running {
   const engine = options.engineUrl;
-  const child = startChild(process.execPath, [inject('e2e').program, 'up', '--home', home, '--json'], {
+  const child = startChild(process.execPath, [thisRun().program, 'up', '--home', home, '--json'], {
     cwd: options.folder,
     env: {
       ...baseEnvironment(options.folder),

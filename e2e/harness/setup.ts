@@ -12,6 +12,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TestProject } from 'vitest/node';
 import { buildProgram } from '../../scripts/build.ts';
+import type { Run } from './run.ts';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -19,36 +20,39 @@ declare module 'vitest' {
   }
 }
 
-/** What every scenario of a run shares. */
-export interface Run {
-  readonly seed: number;
-  /** The program to start, `gogrid.js`. */
-  readonly program: string;
-  /** Where each scenario makes its folder. */
-  readonly folder: string;
-  /** In place of the user's cache folder: V8's compiled code of this run's build. */
-  readonly cache: string;
-}
-
 const repository = fileURLToPath(new URL('../..', import.meta.url));
 /** Inside the repository, where the build finds the packages with native addons. */
 const BUILDS = path.join('node_modules', '.cache', 'gogrid-e2e');
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const seed = Number(process.env.GOGRID_E2E_SEED || randomInt(1, 1_000_000));
-  if (!Number.isSafeInteger(seed)) throw new Error('GOGRID_E2E_SEED is not a whole number');
+  const opened = await openRun(project.name, Number(process.env.GOGRID_E2E_SEED || anySeed()));
+  const { seed, folder } = opened.run;
+  project.provide('e2e', opened.run);
+  process.stdout.write(`${project.name}: GOGRID_E2E_SEED=${seed} replays this run; folders in ${folder}\n`);
+  return opened.close;
+}
+
+export function anySeed(): number {
+  return randomInt(1, 1_000_000);
+}
+
+/**
+ * Builds the program into a folder of the run's own.
+ * @param name what the run is of, such as `smoke`
+ */
+export async function openRun(name: string, seed: number): Promise<{ run: Run; close: () => Promise<void> }> {
+  if (!Number.isSafeInteger(seed)) throw new Error('the seed is not a whole number');
   await removeOldBuilds();
-  const build = path.join(BUILDS, `${process.pid}-${project.name}`);
+  const build = path.join(BUILDS, `${process.pid}-${name}`);
   await buildProgram(repository, build);
   const program = path.join(repository, build, 'gogrid.js');
   const folder = await mkdtemp(path.join(tmpdir(), 'gogrid-e2e-'));
-  project.provide('e2e', { seed, program, folder, cache: path.join(repository, build, 'cache') });
-  process.stdout.write(`${project.name}: GOGRID_E2E_SEED=${seed} replays this run; folders in ${folder}\n`);
-  return async () => {
+  const close = async () => {
     await rm(path.join(repository, build), { recursive: true, force: true });
     // Only an empty one goes: a scenario that failed has left its folder in it.
     await rmdir(folder).catch(() => undefined);
   };
+  return { run: { seed, program, folder, cache: path.join(repository, build, 'cache') }, close };
 }
 
 /** Builds of runs that were killed; their names begin with the run's process id. */

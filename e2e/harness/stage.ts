@@ -8,7 +8,7 @@
 
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { afterAll, afterEach, beforeAll, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, test } from 'vitest';
 import type { FakeSettings } from '../engine/settings.ts';
 import { type FakeEngine, startFakeEngine } from '../engine/start.ts';
 import { type CommandOptions, type Finished, type RunningCommand, runGogrid, startGogrid } from './command.ts';
@@ -16,6 +16,7 @@ import { expectHealthy } from './findings.ts';
 import { type MemberOptions, Mesh, type MeshOptions } from './mesh.ts';
 import { type NodeOptions, NodeProcess } from './node-process.ts';
 import { type Random, randomFrom } from './random.ts';
+import { thisRun } from './run.ts';
 
 /** Time for the nodes to end, beside the scenario's own budget. */
 const TEAR_DOWN_MS = 40_000;
@@ -29,7 +30,7 @@ export class Stage {
   readonly #ends: (() => Promise<void>)[] = [];
 
   constructor(name: string) {
-    const { folder, seed } = inject('e2e');
+    const { folder, seed } = thisRun();
     this.folder = path.join(folder, name.replaceAll(/[^\p{L}\p{N}]+/gu, '-').slice(0, 60));
     this.random = randomFrom(seed, name);
   }

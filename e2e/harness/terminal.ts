@@ -3,9 +3,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { stripVTControlCharacters } from 'node:util';
-import { inject } from 'vitest';
 import { startChild } from './children.ts';
 import { baseEnvironment, type Environment } from './environment.ts';
+import { thisRun } from './run.ts';
 import type { Stage } from './stage.ts';
 import { until } from './until.ts';
 
@@ -64,7 +64,7 @@ export class Terminal {
 
   /** Starts `gogrid` with these arguments. */
   static open(stage: Stage, args: readonly string[], env: Environment = {}): Terminal {
-    const words = [process.execPath, inject('e2e').program, ...args];
+    const words = [process.execPath, thisRun().program, ...args];
     return new Terminal(stage, { words, env: { ...baseEnvironment(stage.folder), ...env } });
   }
 

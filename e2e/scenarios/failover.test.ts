@@ -8,6 +8,7 @@ import { ask, ollama, openai, type Streamed, streamChat } from '../harness/clien
 import { allGenerations, answerTo, generations, tokensTo } from '../harness/expected.ts';
 import type { Mesh } from '../harness/mesh.ts';
 import { type Stage, scenario } from '../harness/stage.ts';
+import { Stillness } from '../harness/stillness.ts';
 import { askAndStrike } from '../harness/strike.ts';
 import { until } from '../harness/until.ts';
 
@@ -29,23 +30,6 @@ async function setting(stage: Stage, template: FakeModel['template'], more: Part
 async function busyOne(mesh: Mesh): Promise<number> {
   const open = await Promise.all([1, 2].map(async (index) => (await mesh.engine(index).report()).totals.open));
   return open.findIndex((count) => count > 0) + 1;
-}
-
-/** How long no text came after a strike. */
-class Stillness {
-  ms = 0;
-  #since: number | undefined;
-
-  begin(): void {
-    this.#since = performance.now();
-  }
-
-  /** Text came. */
-  hear(): void {
-    if (this.#since === undefined) return;
-    this.ms = Math.max(this.ms, performance.now() - this.#since);
-    this.#since = performance.now();
-  }
 }
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);

@@ -5,15 +5,13 @@
  * (`lastHeardAt`), by the wall clock that all processes of this machine share, to a millisecond.
  */
 
-import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
-import { FakeOllama } from '../../e2e/engine/server.ts';
 import type { ModelList, Peer } from '../../src/contract/control.ts';
 import { quantile } from './client.ts';
 import { joining, listsPeers, type MeasuredNode, ollamaAt, type Settings, startNode } from './nodes.ts';
 import { inOwnNetwork, loopbackTraffic } from './own-network.ts';
 import { cpuMs, memoryMiB, sleep } from './processes.ts';
 import type { Benchmark, Figure } from './report.ts';
+import { startWordEngine } from './words.ts';
 
 const NODES = 20;
 const CHANGES = 40;
@@ -76,11 +74,9 @@ export const gossip: Benchmark = {
 async function startMembers(program: string): Promise<Member[]> {
   const startMember = async (index: number, settings: Settings): Promise<Member> => {
     const model = `words-${index}`;
-    const engine = new FakeOllama({ models: [{ name: `${model}:latest` }], tokensPerSecond: JOB.tokensPerSecond });
-    const server = engine.server().listen(0, '127.0.0.1').unref();
-    await once(server, 'listening');
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    return { node: await startNode(program, { ...ollamaAt(url), ...settings }), model };
+    const { tokensPerSecond } = JOB;
+    const engine = await startWordEngine({ models: [{ name: `${model}:latest` }], tokensPerSecond });
+    return { node: await startNode(program, { ...ollamaAt(engine.url), ...settings }), model };
   };
   const first = await startMember(0, {});
   const others = Array.from({ length: NODES - 1 }, (_, index) => startMember(index + 1, joining(first.node)));

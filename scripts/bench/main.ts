@@ -5,18 +5,33 @@ import { availableParallelism, loadavg } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { clone } from './clone.ts';
+import { fairness } from './fairness.ts';
 import { gateway } from './gateway.ts';
 import { gossip } from './gossip.ts';
+import { handover } from './handover.ts';
 import { hop } from './hop.ts';
 import { idle } from './idle.ts';
 import { join } from './join.ts';
+import { overload } from './overload.ts';
 import { endWithParent, inOwnNetwork, runInOwnNetwork } from './own-network.ts';
 import { leaveNothing, ROOT } from './processes.ts';
 import { type Benchmark, keep, type RunOptions, show } from './report.ts';
 import { saturated } from './saturated.ts';
 import { streams } from './streams.ts';
 
-const ALL: readonly Benchmark[] = [gateway, hop, streams, saturated, join, gossip, idle, clone];
+const ALL: readonly Benchmark[] = [
+  gateway,
+  hop,
+  streams,
+  saturated,
+  handover,
+  join,
+  gossip,
+  idle,
+  fairness,
+  clone,
+  overload,
+];
 /** Above it other processes take the time that is measured. */
 const QUIET_LOAD = 0.2 * availableParallelism();
 

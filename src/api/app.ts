@@ -42,7 +42,7 @@ export function createApp(gate: Gate, log: Logger): FastifyInstance {
     schemaController: { compilersFactory: { buildValidator: noCompiler, buildSerializer: noCompiler } },
   });
   // Routes read their bodies themselves (body.ts), after all checks and whatever the content type.
-  for (const method of ['POST', 'DELETE']) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
+  for (const method of ['POST', 'PUT', 'DELETE']) app.addHttpMethod(method, { hasBody: false, overrideExisting: true });
   guardRequests(app, gate);
   answerPreflights(app, gate.openPaths);
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply, log));
@@ -78,7 +78,7 @@ function explained(gate: Gate, request: FastifyRequest, error: GoGridError, acce
   const path = pathOf(request);
   if (error.code !== 'unauthorized' || dialectOf(path) === 'control') return error;
   if (access === 'inference') {
-    const message = `${path.slice(0, MAX_SHOWN_CHARS)} needs the key of this node`;
+    const message = `${path.slice(0, API.maxShownPathChars)} needs the key of this node`;
     return new GoGridError({ code: error.code, message, ...(error.hint !== undefined && { hint: error.hint }) });
   }
   if (gate.isOpen && request.is404) return notFound(gate, request);
@@ -89,7 +89,7 @@ function explained(gate: Gate, request: FastifyRequest, error: GoGridError, acce
 
 function notFound({ openPaths }: Gate, request: FastifyRequest): GoGridError {
   const path = pathOf(request);
-  const what = `there is no ${request.method} ${path.slice(0, MAX_SHOWN_CHARS)}`;
+  const what = `there is no ${request.method} ${path.slice(0, API.maxShownPathChars)}`;
   const dialect = dialectOf(path);
   if (dialect === 'control') {
     return new GoGridError({ code: 'not_found', message: what, hint: 'GET /openapi.json lists what there is' });
@@ -105,9 +105,6 @@ function notFound({ openPaths }: Gate, request: FastifyRequest): GoGridError {
         : `there are ${own.join(', ')}`;
   return new GoGridError({ code: 'not_found', message: `${what} here`, hint });
 }
-
-/** Of a path that does not exist. */
-const MAX_SHOWN_CHARS = 200;
 
 function pathOf({ url }: FastifyRequest): string {
   return url.split('?')[0] ?? '';

@@ -11,6 +11,7 @@ import {
   noPulls,
   type SmallApi,
   smallApi,
+  testDecision,
   testJobId,
   testKey,
   testNetwork,
@@ -29,6 +30,8 @@ const changing: Readonly<Record<string, { readonly body?: object; readonly effec
   'POST /model/pull': { body: { model: 'tiny', stream: false }, effect: 'pull' },
   'DELETE /model/{name}': { effect: 'remove' },
   'POST /jobs/{id}/cancel': { effect: 'cancel' },
+  'PUT /privacy/friends': { body: { friends: [peer] }, effect: 'befriend' },
+  'POST /route/explain': { body: { model: 'tiny', messages: [{ role: 'user', content: 'hi' }] }, effect: 'explain' },
 };
 
 let small: SmallApi;
@@ -50,6 +53,8 @@ beforeAll(async () => {
         block: noted('block', noDoor.block),
         unblock: noted('unblock', noDoor.unblock),
       },
+      friends: { list: () => [], replace: noted('befriend', async () => {}) },
+      explain: noted('explain', async () => testDecision),
       descriptor: { show: () => testNetwork, reissue: noted('reissue', async () => testNetwork) },
       pulls: { ...noPulls, pull: noted('pull', noPulls.pull), remove: noted('remove', noPulls.remove) },
       jobs: {

@@ -62,6 +62,8 @@ describe('the contract', () => {
     '/mesh/block': { peer },
     '/mesh/unblock': { peer },
     '/network/reissue': { bootstrap: [] },
+    '/privacy/friends': { friends: [peer] },
+    '/route/explain': { model: 'tiny', messages: [{ role: 'user', content: 'hi' }] },
   };
 
   it.each(controlRoutes.map((route: ControlRoute) => [route.method, route.path, route] as const))(

@@ -27,7 +27,7 @@ export interface ErrorAnswer {
 export function errorAnswer(dialect: Dialect, error: GoGridError): ErrorAnswer {
   return {
     status: error.status,
-    headers: { 'content-type': 'application/json; charset=utf-8', ...retryHeaders(error) },
+    headers: { 'content-type': 'application/json; charset=utf-8', ...retryHeaders(error), ...jobHeader(error) },
     body: errorBody(dialect, error),
   };
 }
@@ -42,6 +42,7 @@ export function errorBody(dialect: Dialect, error: GoGridError): string {
           type: openAiType(error),
           param: typeof error.data.field === 'string' ? error.data.field : null,
           code: error.code,
+          ...jobField(error),
         },
       });
     case 'ollama':
@@ -54,19 +55,21 @@ export function errorBody(dialect: Dialect, error: GoGridError): string {
 /** Of a 401 Ollama's command line shows this second field alone; without it, "see the ollama server logs". */
 function ollamaBody(error: GoGridError): object {
   const text = sentence(error);
-  return error.status === 401 ? { error: text, status: text } : { error: text };
+  return error.status === 401 ? { error: text, status: text } : { error: text, ...jobField(error) };
 }
 
 function controlBody(error: GoGridError): ErrorBody {
-  const { code, message, hint, data } = error;
-  return {
-    error: {
-      code,
-      message,
-      ...(hint !== undefined && { hint }),
-      ...(typeof data.job === 'string' && { jobId: data.job }),
-    },
-  };
+  const { code, message, hint } = error;
+  return { error: { code, message, ...(hint !== undefined && { hint }), ...jobField(error) } };
+}
+
+/** Of an error of a job: `GET /jobs/<id>` tells what became of it. */
+function jobField({ data }: GoGridError): { jobId?: string } {
+  return typeof data.job === 'string' ? { jobId: data.job } : {};
+}
+
+function jobHeader({ data }: GoGridError): OutgoingHttpHeaders {
+  return typeof data.job === 'string' ? { 'x-gogrid-job': data.job } : {};
 }
 
 /**
@@ -96,9 +99,13 @@ function openAiType(error: GoGridError): string {
   }
 }
 
-/** The SDKs retry every status from 500 on, and obey `Retry-After` without a bound of their own. */
+/**
+ * The SDKs retry every status from 500 on, and obey `Retry-After` without a bound of their own. What a policy refuses is told
+ * never to be sent again: another try changes nothing.
+ */
 function retryHeaders(error: GoGridError): OutgoingHttpHeaders {
   if (error.status === 401) return { 'www-authenticate': 'Bearer' };
+  if (error.code === 'privacy_unserved') return { 'x-should-retry': 'false' };
   if (error.status < 500) return {};
   if (!error.retry) return { 'x-should-retry': 'false' };
   if (error.status !== 503) return { 'x-should-retry': 'true' };

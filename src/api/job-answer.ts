@@ -2,8 +2,9 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../clock.ts';
-import { GoGridError, toGoGridError } from '../errors.ts';
+import { type ErrorData, GoGridError, toGoGridError } from '../errors.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
+import { PRIVACY_TIERS, type PrivacyTier } from '../jobs/privacy.ts';
 import { API } from '../limits/api.ts';
 import type { JobInput, ToolCall } from '../protocol/job.ts';
 import { logDefect } from '../telemetry/defect.ts';
@@ -96,7 +97,7 @@ export async function collectJob(exchange: Exchange, spec: JobSpec, { runJob }: 
   const toolCalls: ToolCall[] = [];
   const vectors: Vectors[] = [];
   try {
-    for await (const output of runJob(spec, exchange.signal)) {
+    for await (const output of runJob({ ...spec, whole: true }, exchange.signal)) {
       switch (output.type) {
         case 'placed':
           placed = output;
@@ -132,17 +133,13 @@ function setHeaders({ response, gone }: Exchange, headers: Record<string, string
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
 }
 
-/** Who may see a prompt: this machine, those of the same owner, friends, or every admitted node. */
-export type PrivacyTier = 'local' | 'own' | 'friends' | 'mesh';
-
 /**
  * What a request asks of the mesh, with what its headers say.
  * @param privacy the tier of requests that name none
- * @throws GoGridError `invalid_request` naming the header, `privacy_unserved`
+ * @throws GoGridError `invalid_request` naming the header
  */
 export function jobSpec(model: string, input: JobInput, headers: IncomingHttpHeaders, privacy: PrivacyTier): JobSpec {
-  const tier = headers['x-gogrid-privacy'] ?? privacy;
-  return { model, input, deadlineMs: deadlineOf(headers), privacy: reachOf(tier) };
+  return { model, input, deadlineMs: deadlineOf(headers), privacy: tierOf(headers) ?? privacy };
 }
 
 function deadlineOf(headers: IncomingHttpHeaders): number | undefined {
@@ -158,44 +155,37 @@ function deadlineOf(headers: IncomingHttpHeaders): number | undefined {
   });
 }
 
-/** How far a prompt of this tier may go. Every node is still its own owner, so that its own nodes are itself. */
-function reachOf(tier: string | string[]): JobSpec['privacy'] {
-  switch (tier) {
-    case 'mesh':
-      return 'mesh';
-    case 'local':
-    case 'own':
-      return 'local';
-    case 'friends':
-      throw new GoGridError({
-        code: 'privacy_unserved',
-        message: "x-gogrid-privacy: 'friends' is not served by this version",
-        hint: 'use local for this machine alone, or mesh',
-      });
-    default:
-      throw new GoGridError({
-        code: 'invalid_request',
-        message: `x-gogrid-privacy: '${String(tier).slice(0, 40)}' is not a tier`,
-        hint: 'use local, own or mesh',
-        data: { field: 'x-gogrid-privacy' },
-      });
-  }
+/** A word that is no tier is refused: whoever wrote it wanted something closed. */
+function tierOf(headers: IncomingHttpHeaders): PrivacyTier | undefined {
+  const text = headers['x-gogrid-privacy'];
+  const tier = PRIVACY_TIERS.find((known) => known === text);
+  if (tier !== undefined || text === undefined) return tier;
+  throw new GoGridError({
+    code: 'invalid_request',
+    message: `x-gogrid-privacy: '${String(text).slice(0, 40)}' is not a tier`,
+    hint: 'send local, own, friends or mesh',
+    data: { field: 'x-gogrid-privacy' },
+  });
 }
 
 /** The error as the client should read it: with the model's name as it wrote it, and the reason when the node ended it. */
 function jobError(exchange: Exchange, spec: JobSpec, thrown: unknown): GoGridError {
   const error = exchange.endedBy ?? toGoGridError(thrown);
   if (error.code !== 'model_not_found') return error;
-  return modelNotFound(spec.model, error.hint);
+  return modelNotFound(spec.model, error.hint, error.data);
 }
 
 /** Clients look for these very words. */
-export function modelNotFound(model: string, hint = 'gogrid models lists what the mesh has'): GoGridError {
+export function modelNotFound(
+  model: string,
+  hint = 'gogrid models lists what the mesh has',
+  data: ErrorData = {},
+): GoGridError {
   return new GoGridError({
     code: 'model_not_found',
     message: `model '${model.slice(0, 200)}' not found`,
     hint,
-    data: { field: 'model' },
+    data: { ...data, field: 'model' },
   });
 }
 

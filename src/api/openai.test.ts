@@ -4,6 +4,7 @@ import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import type { RunJob } from '../jobs/output.ts';
+import { PRIVACY_TIERS } from '../jobs/privacy.ts';
 import { apiOfTest, collect } from '../testing/api-of-test.ts';
 import {
   catalogueOf,
@@ -42,7 +43,27 @@ describe('chat', () => {
     expect(response.headers.get('x-gogrid-route')).toBe('direct');
     expect(response.headers.get('x-gogrid-provider')).toBe('12D3KooWProvider');
     expect(response.headers.get('x-gogrid-attempts')).toBe('1');
+    expect(response.headers.get('x-gogrid-handovers')).toBe('0');
     expect(response.headers.get('x-gogrid-cost-microcredits')).toBe('0');
+  });
+
+  it('tells every provider with its share, and how often the answer moved', async () => {
+    const part = { startedAt: 1, endedAt: 2, reason: 'provider_lost', digest: 'd'.repeat(64) };
+    const attempts = [
+      { ...part, provider: 'away', fromToken: 0, toToken: 0, reason: 'peer_unreachable', digest: null },
+      { ...part, provider: 'first', fromToken: 0, toToken: 5 },
+      { ...part, provider: 'second', fromToken: 5, toToken: 9, reason: null },
+    ];
+    const end = { ...done, usage: { ...done.usage, estimated: true }, job: { ...done.job, attempts } };
+    const openai = await client({ runJob: yields([placed, { type: 'chunk', tokens: 1, text: 'x' }, end]) });
+    const asked = { model: 'tiny', messages };
+    const { data, response } = await openai.chat.completions.create(asked).withResponse();
+    expect(data).toMatchObject({ x_gogrid: { attempts, handovers: 1, cost_microcredits: '0', usage_estimated: true } });
+    expect(response.headers.get('x-gogrid-handovers')).toBe('1');
+    expect(response.headers.get('x-gogrid-usage-estimated')).toBe('true');
+    const stream_options = { include_usage: true };
+    const chunks = await collect(await openai.chat.completions.create({ ...asked, stream: true, stream_options }));
+    expect(chunks.at(-1)).toMatchObject({ x_gogrid: { attempts, handovers: 1, usage_estimated: true } });
   });
 
   it('streams one delta a chunk, then the finish, and usage only when asked', async () => {
@@ -130,6 +151,7 @@ describe('chat', () => {
       input: { kind: 'chat', messages: [{ role: 'user', content: 'hi' }] },
       deadlineMs: undefined,
       privacy: 'mesh',
+      whole: true,
     });
     await openai.chat.completions.create(
       { model: 'tiny', messages, max_completion_tokens: 3, max_tokens: 9, temperature: 0, seed: 1, stop: 'END' },
@@ -186,6 +208,12 @@ describe('errors', () => {
     expect(busy.error.message).toBe('overloaded: every provider is busy');
     expect(busy.headers.get('retry-after')).toBe('60');
     expect(busy.headers.get('x-should-retry')).toBe('true');
+    error = new GoGridError({ code: 'privacy_unserved', message: 'not here', hint: 'x', data: { job: testJobId } });
+    const closed = await send().catch((thrown) => thrown);
+    expect(closed).toMatchObject({ status: 403, type: 'permission_error', code: 'privacy_unserved' });
+    expect(closed.error.jobId).toBe(testJobId);
+    expect(closed.headers.get('x-should-retry')).toBe('false');
+    expect(closed.headers.get('x-gogrid-job')).toBe(testJobId);
     error = new GoGridError({ code: 'deadline_exceeded', message: 'late' });
     const late = await send().catch((thrown) => thrown);
     expect(late).toMatchObject({ status: 504, type: 'timeout_error' });
@@ -273,16 +301,13 @@ describe('errors', () => {
     const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: 'x' });
     const ask = (headers: Record<string, string>) =>
       openai.chat.completions.create({ model: 'tiny', messages }, { headers });
-    for (const headers of [{}, { 'x-gogrid-privacy': 'local' }, { 'x-gogrid-privacy': 'mesh' }]) await ask(headers);
-    expect(specs.map((spec) => spec.privacy)).toEqual(['local', 'local', 'mesh']);
-    await expect(ask({ 'x-gogrid-privacy': 'friends' })).rejects.toMatchObject({
-      status: 403,
-      code: 'privacy_unserved',
-    });
-    for (const tier of ['public', 'mesh, local', '']) {
+    await ask({});
+    for (const tier of PRIVACY_TIERS) await ask({ 'x-gogrid-privacy': tier });
+    expect(specs.map((spec) => spec.privacy)).toEqual(['own', ...PRIVACY_TIERS]);
+    for (const tier of ['public', 'mesh, local', 'Mesh', '']) {
       await expect(ask({ 'x-gogrid-privacy': tier })).rejects.toMatchObject({ status: 400, param: 'x-gogrid-privacy' });
     }
-    expect(specs).toHaveLength(3);
+    expect(specs).toHaveLength(1 + PRIVACY_TIERS.length);
   });
 });
 

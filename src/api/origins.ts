@@ -34,6 +34,7 @@ const EXPOSED_HEADERS = [
   'x-gogrid-provider',
   'x-gogrid-route',
   'x-gogrid-attempts',
+  'x-gogrid-handovers',
   'x-gogrid-cost-microcredits',
   'x-gogrid-usage-estimated',
 ].join(', ');

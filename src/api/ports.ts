@@ -12,8 +12,11 @@ import type {
 import type { Diagnosis } from '../contract/doctor.ts';
 import type { Network, NetworkChanges } from '../contract/network.ts';
 import type { PullState } from '../contract/pulls.ts';
+import type { JobSpec } from '../jobs/output.ts';
 import type { LoadedModel, ModelDescription } from '../jobs/ports.ts';
 import type { JobRecord } from '../jobs/record.ts';
+import type { Decision } from '../jobs/routing/decision.ts';
+import type { NodeId } from '../protocol/ids.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 
 /** Every model that an admitted node of the mesh runs, this one included. */
@@ -47,6 +50,16 @@ export interface Doorkeeper {
   block(peer: string): Promise<PeerDecision>;
   unblock(peer: string): Promise<PeerDecision>;
 }
+
+/** The peers that may see prompts of the privacy tier `friends`. */
+export interface Friends {
+  list(): readonly { readonly node: NodeId; readonly name: string }[];
+  /** Replaces the list; holds at once, and resolves when it is on disk. */
+  replace(friends: readonly { readonly node: NodeId; readonly name: string }[]): Promise<void>;
+}
+
+/** Where a question would go now, and why. Runs nothing, sends nothing of it, and leaves no record. @throws GoGridError */
+export type Explain = (spec: JobSpec, signal: AbortSignal) => Promise<Decision>;
 
 /** Looks at the node and its machine, and says what is wrong with them. */
 export type Doctor = () => Promise<Diagnosis>;

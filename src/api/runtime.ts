@@ -5,11 +5,12 @@ import type { Directory, KnownNode } from '../capabilities/directory.ts';
 import type { StatusFacts } from '../capabilities/status.ts';
 import { statusOf } from '../capabilities/status.ts';
 import type { Clock } from '../clock.ts';
-import type { Identity, NodeState, Peer } from '../contract/control.ts';
+import type { Identity, NodeState, NodeStatusAnswer, Peer } from '../contract/control.ts';
 import type { JobBook } from '../jobs/book.ts';
 import type { Engine, Route } from '../jobs/ports.ts';
 import type { Provider } from '../jobs/provider.ts';
 import type { NodeId } from '../protocol/ids.ts';
+import { UNKNOWN_RATES } from '../protocol/profile.ts';
 import type { Catalogue, Runtime } from './ports.ts';
 
 /** What the network knows of a peer besides its profile and beat. */
@@ -54,11 +55,16 @@ export interface RuntimeDeps {
   readonly directory: Directory;
   readonly clock: Clock;
   readonly facts: () => StatusFacts;
+  /** Jobs of everybody on this machine. */
+  readonly queue: () => NodeStatusAnswer['queue'];
+  /** Own jobs that no node has taken yet. */
+  readonly inMesh: () => NodeStatusAnswer['waiting'];
   /** Multiaddrs with /p2p. */
   readonly addresses: () => readonly string[];
   readonly link: (node: NodeId) => Link;
   readonly admittedPeers: () => number;
   readonly waiting: () => readonly WaitingLink[];
+  readonly isFriend: (node: NodeId) => boolean;
   readonly blocked: () => readonly { readonly node: NodeId; readonly name: string }[];
   /** `Clock.elapsed()` by which a node that drains ends what still runs. */
   readonly drainEndsAt: () => number | undefined;
@@ -118,7 +124,6 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
     },
 
     status() {
-      const { depth, running, slots, room } = provider.load;
       const { state: now, reason } = state();
       return {
         state: now,
@@ -134,7 +139,8 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
         peers: deps.admittedPeers(),
         jobs: book.totals(),
         tokens: provider.tokens,
-        queue: { depth, running, slots, room },
+        queue: deps.queue(),
+        waiting: deps.inMesh(),
       };
     },
 
@@ -152,7 +158,7 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
         ...known.map((node) => peerOf(node, deps.link(node.node), clock)),
         ...waiting.map(waitingPeer),
         ...deps.blocked().map(({ node, name }) => blockedPeer(node, name)),
-      ];
+      ].map((peer) => ({ ...peer, friend: deps.isFriend(peer.peerId) }));
     },
   };
 }
@@ -173,7 +179,7 @@ export function createCatalogue(self: NodeId, deps: Pick<RuntimeDeps, 'engine' |
 function* offers(self: NodeId, engine: Engine, directory: Directory): Generator<Offer> {
   for (const model of engine.models()) {
     const { modifiedAt, format } = model;
-    yield { node: self, local: true, model: { ...model, tokensPerSecond: 0 }, modifiedAt, format };
+    yield { node: self, local: true, model: { ...model, ...UNKNOWN_RATES }, modifiedAt, format };
   }
   for (const { node, profile } of directory.nodes()) {
     // A profile does not carry the date of each model: they are as old as its statement.
@@ -182,7 +188,10 @@ function* offers(self: NodeId, engine: Engine, directory: Directory): Generator<
   }
 }
 
-function peerOf({ node, profile, beat, beatAt }: KnownNode, link: Link, clock: Clock): Peer {
+/** A peer, but for what this node's user has said of it. */
+type Seen = Omit<Peer, 'friend'>;
+
+function peerOf({ node, profile, beat, beatAt }: KnownNode, link: Link, clock: Clock): Seen {
   return {
     peerId: node,
     name: profile.name,
@@ -237,7 +246,7 @@ function waitingPeer({
   words,
   waitsFor,
   ...rest
-}: WaitingLink): Peer {
+}: WaitingLink): Seen {
   return {
     ...UNKNOWN,
     peerId: node,
@@ -255,7 +264,7 @@ function waitingPeer({
   };
 }
 
-function blockedPeer(node: NodeId, name: string): Peer {
+function blockedPeer(node: NodeId, name: string): Seen {
   return {
     ...UNKNOWN,
     peerId: node,

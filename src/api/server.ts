@@ -5,20 +5,34 @@
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
 import type { RunJob } from '../jobs/output.ts';
+import type { PrivacyTier } from '../jobs/privacy.ts';
 import { API } from '../limits/api.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createApp, type Gate } from './app.ts';
 import { controlRoutes } from './control.ts';
 import { doctorRoutes } from './doctor.ts';
 import { Exchanges } from './exchange.ts';
+import { explainRoutes } from './explain.ts';
 import { createGuard, createKeyCheck, type GuardOptions } from './guard.ts';
 import { isLoopback } from './hosts.ts';
-import type { PrivacyTier } from './job-answer.ts';
 import { boundedServer, type Listening, listen } from './listeners.ts';
 import { networkRoutes } from './network.ts';
 import { ollamaRoutes } from './ollama/routes.ts';
 import { openAiRoutes } from './openai/routes.ts';
-import type { Catalogue, Descriptor, Doctor, Doorkeeper, Jobs, Logs, Pulls, Runtime, StopNode } from './ports.ts';
+import type {
+  Catalogue,
+  Descriptor,
+  Doctor,
+  Doorkeeper,
+  Explain,
+  Friends,
+  Jobs,
+  Logs,
+  Pulls,
+  Runtime,
+  StopNode,
+} from './ports.ts';
+import { privacyRoutes } from './privacy.ts';
 import { pullRoutes } from './pulls.ts';
 import { INFERENCE, type SurfaceDeps } from './surface.ts';
 import { answerClientError } from './wire-errors.ts';
@@ -34,9 +48,11 @@ export interface ApiOptions extends GuardOptions {
 
 export interface ApiDeps {
   readonly runJob: RunJob;
+  readonly explain: Explain;
   readonly catalogue: Catalogue;
   readonly runtime: Runtime;
   readonly doorkeeper: Doorkeeper;
+  readonly friends: Friends;
   readonly jobs: Jobs;
   readonly pulls: Pulls;
   readonly descriptor: Descriptor;
@@ -84,6 +100,8 @@ export function createApi(options: ApiOptions, deps: ApiDeps): Api {
   doctorRoutes(app, deps);
   pullRoutes(app, { ...deps, exchanges });
   networkRoutes(app, deps);
+  privacyRoutes(app, deps);
+  explainRoutes(app, { ...deps, exchanges, privacy: options.privacy });
 
   let listening: Listening = { servers: [], port: 0 };
   return {

@@ -3,10 +3,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../clock.ts';
 import type { RunJob } from '../jobs/output.ts';
+import type { PrivacyTier } from '../jobs/privacy.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Exchanges } from './exchange.ts';
 import type { Access } from './guard.ts';
-import type { PrivacyTier } from './job-answer.ts';
 import type { Catalogue, Pulls } from './ports.ts';
 
 declare module 'fastify' {

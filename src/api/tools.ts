@@ -1,18 +1,17 @@
 /** What both surfaces read alike: tool definitions, images, options, tool calls. */
 
 import { z } from 'zod';
+import { API } from '../limits/api.ts';
 import type { JobInput, Options, ToolCall } from '../protocol/job.ts';
 import { fieldError, unsupportedField } from './body.ts';
 
-const MAX_TOOL_NAME_CHARS = 200;
-const MAX_CALL_ID_CHARS = 200;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 const DATA_URL = /^data:[a-z0-9.+-]{0,60}\/?[a-z0-9.+-]{0,60}(;[a-z0-9=.+-]{1,80})*;base64,/i;
 
 type Json = NonNullable<Extract<JobInput, { kind: 'chat' }>['tools']>[number];
 
-export const toolName = z.string().min(1).max(MAX_TOOL_NAME_CHARS);
-export const callId = z.string().max(MAX_CALL_ID_CHARS);
+export const toolName = z.string().min(1).max(API.maxToolNameChars);
+export const callId = z.string().max(API.maxCallIdChars);
 
 /** Only what decides whether it is one; the definition itself is passed on as it came. */
 export const tool = z.looseObject({

@@ -12,7 +12,7 @@ const networkId = networkIdOf(LOCAL_NETWORK);
 
 function newAnnouncer() {
   const clock = new VirtualClock();
-  const now = { status: 'idle' as NodeStatus, models: ['a:latest'] };
+  const now = { status: 'idle' as NodeStatus, queueDepth: 0, models: ['a:latest'] };
   const beats: ReturnType<typeof openBeat>[] = [];
   const profiles: ReturnType<typeof openProfile>[] = [];
   const announcer = new Announcer(
@@ -22,7 +22,7 @@ function newAnnouncer() {
       clock,
       random: () => 0.5,
       describe: () => profileWith({ models: now.models }),
-      load: () => ({ status: now.status, queueDepth: 0, running: 0 }),
+      load: () => ({ status: now.status, queueDepth: now.queueDepth, running: 0 }),
       sendProfile: (bytes) => profiles.push(openProfile(networkId, bytes)),
       sendBeat: (bytes) => beats.push(openBeat(networkId, bytes)),
     },
@@ -73,6 +73,21 @@ describe('the announcer', () => {
     await clock.advance(MESH.statusEveryMs);
     expect(beats.length - before).toBeLessThanOrEqual(10_000 / MESH.statusEveryMs + 1);
     expect(beats.at(-1)?.status).toBe('idle');
+  });
+
+  test('tells of a line that is twice or half as long, and leaves the rest to the next beat', async () => {
+    const { clock, now, beats, announcer } = newAnnouncer();
+    announcer.start();
+    const told: number[] = [];
+    for (const depth of [1, 2, 4, 5, 6, 9, 11, 9, 6, 5, 2, 1, 0]) {
+      const before = beats.length;
+      now.queueDepth = depth;
+      announcer.loadChanged();
+      await clock.advance(MESH.statusEveryMs);
+      if (beats.length > before) told.push(depth);
+    }
+    announcer.stop();
+    expect(told).toEqual([2, 5, 11, 5, 2, 0]);
   });
 
   test('sends a new profile when something in it changed, at most one a second (G43)', async () => {

@@ -58,7 +58,8 @@ export class Announcer {
   #profileSentAt = Number.NEGATIVE_INFINITY;
   /** When a change of status was told last; the regular beats between do not count. */
   #changeSentAt = Number.NEGATIVE_INFINITY;
-  #sentStatus: NodeStatus | undefined;
+  /** What the last beat said. */
+  #sent: Load | undefined;
   #profileDue: Timer | undefined;
   #beatDue: Timer | undefined;
   #pulse: Timer | undefined;
@@ -111,8 +112,8 @@ export class Announcer {
   }
 
   /**
-   * Status, queue or running jobs may have changed. A change of status that outlasts a moment goes out at once, later ones
-   * in steps; the rest rides the next beat. The job that caused it never waits for it.
+   * Status, queue or running jobs may have changed. A change of status that outlasts a moment, or a line grown or shrunk by
+   * half, goes out at once, later ones in steps; the rest rides the next beat. The job that caused it never waits for it.
    */
   loadChanged(): void {
     if (!this.#running || this.#beatDue !== undefined) return;
@@ -120,7 +121,7 @@ export class Announcer {
     this.#beatDue = this.#deps.clock.after(Math.max(MESH.statusSettleMs, restMs), () => {
       this.#beatDue = undefined;
       const load = this.#deps.load();
-      if (load.status === this.#sentStatus) return;
+      if (this.#sent !== undefined && isOldNews(load, this.#sent)) return;
       this.#changeSentAt = this.#deps.clock.elapsed();
       this.#sendBeat(load);
     });
@@ -141,7 +142,7 @@ export class Announcer {
 
   #sendBeat(load: Load): void {
     this.#beat = this.#makeBeat(load);
-    this.#sentStatus = load.status;
+    this.#sent = load;
     this.#deps.sendBeat(this.#beat.bytes);
   }
 
@@ -165,6 +166,12 @@ export class Announcer {
     const bytes = sealBeat(this.#options.networkId, this.#deps.signer, beat);
     return { bytes, load, at: this.#deps.clock.elapsed() };
   }
+}
+
+/** Whoever chooses among providers by a line that is half or twice as long by now chooses wrongly. */
+function isOldNews(now: Load, sent: Load): boolean {
+  const [short, long] = [Math.min(now.queueDepth, sent.queueDepth), Math.max(now.queueDepth, sent.queueDepth)];
+  return now.status === sent.status && long - short <= Math.max(1, short);
 }
 
 function sameLoad(a: Load, b: Load): boolean {

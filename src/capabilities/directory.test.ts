@@ -51,6 +51,20 @@ describe('the directory', () => {
     }
   });
 
+  test('finds providers by the models of the newest profile, and by none of a node that is gone', () => {
+    const { directory } = newDirectory();
+    const providers = (model: string) =>
+      [...directory.providersOf(model)].map((found) => [found.node.node, found.model.name]);
+    directory.ingestProfile(profileBytes(1, ['a:latest', 'b:latest']));
+    expect(providers('a:latest')).toEqual([]);
+    directory.ingestBeat(beatBytes(), 0);
+    expect(providers('a:latest')).toEqual([[node, 'a:latest']]);
+    directory.ingestProfile(profileBytes(2, ['b:latest', 'c:latest']));
+    expect(['a:latest', 'b:latest', 'c:latest'].map((model) => providers(model).length)).toEqual([0, 1, 1]);
+    directory.forget(node);
+    expect(['b:latest', 'c:latest'].map((model) => providers(model).length)).toEqual([0, 0]);
+  });
+
   test('ignores what is not newer', () => {
     const { directory } = newDirectory();
     expect(directory.ingestBeat(beatBytes({ sequence: 5 }), 0)).toBe('accept');

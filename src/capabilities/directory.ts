@@ -9,6 +9,7 @@ import { MESH } from '../limits/mesh.ts';
 import { type Beat, openBeat } from '../protocol/beat.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { type ModelProfile, openProfile, type Profile } from '../protocol/profile.ts';
+import { ModelIndex } from './model-index.ts';
 
 /** `accept`: new and true, pass it on. `ignore`: nothing new, or not for us. `reject`: its sender should not have sent it. */
 export type Verdict = 'accept' | 'ignore' | 'reject';
@@ -39,6 +40,14 @@ interface Entry {
   beat: { readonly value: Beat; readonly bytes: Uint8Array; readonly at: number } | undefined;
 }
 
+/** Opens and checks what nodes have signed; throws as `openProfile` and `openBeat` do. */
+export interface Openers {
+  readonly profile: (networkId: Uint8Array, bytes: Uint8Array) => Profile;
+  readonly beat: (networkId: Uint8Array, bytes: Uint8Array) => Beat;
+}
+
+const SIGNATURES: Openers = { profile: openProfile, beat: openBeat };
+
 export interface DirectoryOptions {
   readonly self: NodeId;
   /** 32 bytes. */
@@ -49,25 +58,33 @@ export class Directory {
   readonly #options: DirectoryOptions;
   readonly #clock: Clock;
   readonly #emit: (event: DirectoryEvent) => void;
+  readonly #open: Openers;
   /** In the order of their last beat, the oldest first: what has to make room stands in front. */
   readonly #entries = new Map<NodeId, Entry>();
   /** Sequence of the last beat of nodes that left, so that an older one does not bring them back. */
   readonly #gone = new Map<NodeId, number>();
+  readonly #models = new ModelIndex();
 
-  constructor(options: DirectoryOptions, deps: { clock: Clock; emit: (event: DirectoryEvent) => void }) {
+  /** @param deps `open` for a simulation, where one signature reaches hundreds of directories and is checked once */
+  constructor(
+    options: DirectoryOptions,
+    deps: { clock: Clock; emit: (event: DirectoryEvent) => void; open?: Openers },
+  ) {
     this.#options = options;
     this.#clock = deps.clock;
     this.#emit = deps.emit;
+    this.#open = deps.open ?? SIGNATURES;
   }
 
   /** Takes a signed profile. Never throws. */
   ingestProfile(bytes: Uint8Array): Verdict {
     return judged(() => {
-      const profile = openProfile(this.#options.networkId, bytes);
+      const profile = this.#open.profile(this.#options.networkId, bytes);
       if (profile.node === this.#options.self) return 'ignore';
       const entry = this.#entryOf(profile.node);
       if (entry.profile !== undefined && entry.profile.value.number >= profile.number) return 'ignore';
       const before = known(profile.node, entry);
+      this.#models.replace(profile.node, entry.profile?.value.models ?? [], profile.models);
       entry.profile = { value: profile, bytes: bytes.slice() };
       this.#tell(profile.node, before, entry);
       return 'accept';
@@ -80,7 +97,7 @@ export class Directory {
    */
   ingestBeat(bytes: Uint8Array, ageMs: number): Verdict {
     return judged(() => {
-      const beat = openBeat(this.#options.networkId, bytes);
+      const beat = this.#open.beat(this.#options.networkId, bytes);
       if (beat.node === this.#options.self || ageMs >= beat.ttlMs) return 'ignore';
       const last = this.#entries.get(beat.node)?.beat?.value.sequence ?? this.#gone.get(beat.node) ?? -1;
       if (beat.sequence <= last) return 'ignore';
@@ -129,9 +146,9 @@ export class Directory {
 
   /** Nodes that announce a model, with its profile; whatever their status. */
   *providersOf(model: string): Generator<{ readonly node: KnownNode; readonly model: ModelProfile }> {
-    for (const node of this.nodes()) {
-      const found = node.profile.models.find((candidate) => candidate.name === model);
-      if (found !== undefined) yield { node, model: found };
+    for (const [name, found] of this.#models.nodesOf(model)) {
+      const node = this.get(name);
+      if (node !== undefined) yield { node, model: found };
     }
   }
 
@@ -168,6 +185,7 @@ export class Directory {
     const entry = this.#entries.get(node);
     const was = entry === undefined ? undefined : known(node, entry);
     this.#entries.delete(node);
+    this.#models.replace(node, entry?.profile?.value.models ?? [], []);
     // A node that was only named has no beat to guard against, and takes no earlier guard away.
     if (sequence !== undefined) {
       this.#gone.delete(node);

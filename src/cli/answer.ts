@@ -16,6 +16,8 @@ export interface Question {
   /** As the user wrote it. */
   readonly model: string;
   readonly messages: readonly Message[];
+  /** What the user's flags say of it. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Aborted: the job is cancelled wherever it runs. */
   readonly signal: AbortSignal;
 }
@@ -78,6 +80,7 @@ export async function askModel(world: World, node: NodeClient, question: Questio
         stream: true,
         stream_options: { include_usage: true },
       },
+      headers: question.headers,
       signal: question.signal,
     });
     const end = await readAnswer(world, node, stream, printed, life);

@@ -82,6 +82,13 @@ describe('a chat', () => {
     ).toHaveLength(3);
   });
 
+  it('tells with every question who may see it', async () => {
+    const { type, code, asked } = await chat(['tiny', '--privacy', 'own']);
+    for (const line of ['one?', 'two?', '/bye']) type(line);
+    expect(await code).toBe(0);
+    expect(asked.map(({ privacy }) => privacy)).toEqual(['own', 'own']);
+  });
+
   it('takes a text of several lines, typed or pasted, as one question', async () => {
     const { type, code, asked } = await chat();
     for (const line of ['"""first', 'second"""', 'pasted\nlines', '"""\nin\nquotes\n"""', '', '   ']) type(line);

@@ -10,6 +10,7 @@ import { reportError } from './cli-error.ts';
 import type { Call } from './command.ts';
 import { Conversation } from './conversation.ts';
 import { connect, type NodeClient } from './node-client.ts';
+import { privacyHeaders } from './privacy-flag.ts';
 import { spelled } from './program.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
 import { painter, printable } from './text.ts';
@@ -24,6 +25,7 @@ export async function run(call: Call): Promise<number> {
   const [name, ...more] = call.words;
   if (more.length > 0) throw usage('chat takes one model; what you want to say comes at its prompt', 'chat');
   if (call.json) throw usage('chat is for people: programs use `gogrid run --json`, or the API', 'chat');
+  privacyHeaders(call, 'chat');
   const node = await connect(call.home);
   const model = await chooseModel(node, name);
   const chat = new Chat(call, model.name);
@@ -165,7 +167,8 @@ class Chat {
       const { messages, dropped } = this.#conversation.ask(question);
       this.#sayForgotten(dropped);
       try {
-        return await askModel(this.#call.world, node, { model: this.#model, messages, signal });
+        const headers = privacyHeaders(this.#call, 'chat');
+        return await askModel(this.#call.world, node, { model: this.#model, messages, headers, signal });
       } catch (thrown) {
         const isTooLong = thrown instanceof BrokenAnswer && thrown.error.code === 'prompt_too_long';
         const forgotten = isTooLong ? this.#conversation.dropOldest() : 0;

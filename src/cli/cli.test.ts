@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
-import { SETTINGS } from '../config/schema.ts';
+import { SETTINGS } from '../config/settings.ts';
 import { GoGridError } from '../errors.ts';
 import { type SmallWorldOptions, smallWorld } from '../testing/small-world.ts';
 import { runCli } from './cli.ts';

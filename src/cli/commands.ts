@@ -2,6 +2,7 @@
 
 import type { Option } from './arguments.ts';
 import type { Command } from './command.ts';
+import { PRIVACY_OPTION } from './privacy-flag.ts';
 
 /** Every command takes these. */
 export const COMMON_OPTIONS: readonly Option[] = [
@@ -47,36 +48,61 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'run',
     summary: 'Ask a model one thing',
-    usage: ['run <model> [prompt…]', 'run <model> < prompt.txt'],
+    usage: ['run <model> [prompt…] [--privacy TIER]', 'run <model> < prompt.txt'],
     details:
       'Streams the answer to standard output, and says on standard error who answered and how fast. Without a prompt it reads ' +
       'standard input; a prompt that ends in a lone - gets standard input behind it. Ctrl-C cancels the job. With --json it ' +
       'prints the lines of /api/chat as they come.',
     example: { line: 'gogrid run llama3.2 "Why is the sky blue?"', does: 'answers on the best machine of the mesh' },
-    options: [],
+    options: [PRIVACY_OPTION],
     load: () => import('./run.ts'),
   },
   {
     name: 'chat',
     summary: 'Talk with a model',
-    usage: ['chat [model]'],
+    usage: ['chat [model] [--privacy TIER]'],
     details:
       'A conversation: every question is sent with what was said before. Behind each answer stands who gave it and how fast. ' +
       'Ctrl-C ends the answer and not the chat; /help lists the commands, /bye or Ctrl-D leaves; """ begins and ends a text of several ' +
       'lines. Without a model it takes the first of this machine, else of the mesh. From a pipe every line is a question. What is ' +
       'said is kept nowhere.',
     example: { line: 'gogrid chat llama3.2', does: 'begins a conversation' },
-    options: [],
+    options: [PRIVACY_OPTION],
     load: () => import('./chat.ts'),
+  },
+  {
+    name: 'route',
+    summary: 'Show who would answer a question, and why',
+    usage: ['route <model> [--prompt TEXT|-] [--privacy TIER]'],
+    details:
+      'Weighs the machines of the mesh as for a real question, and runs nothing: how long each is expected to take and with ' +
+      'what (waiting, loading the model, reading the question, writing the answer, the way there and back), why the first one ' +
+      'stands in front, and who cannot answer and why. Ends with 1 when nobody would answer, with 5 when only the privacy tier ' +
+      'is in the way.',
+    example: { line: 'gogrid route llama3.2', does: 'says which machine would answer, and what it takes' },
+    options: [
+      { name: 'prompt', kind: 'text', placeholder: 'TEXT', doc: 'the question; - reads it from standard input' },
+      PRIVACY_OPTION,
+    ],
+    load: () => import('./route.ts'),
   },
   {
     name: 'peers',
     summary: 'Show the other nodes of the mesh, and decide who comes in',
-    usage: ['peers [list]', 'peers show <id>', 'peers accept <id> [--yes]', 'peers block <id>', 'peers unblock <id>'],
+    usage: [
+      'peers [list]',
+      'peers show <id>',
+      'peers accept <id> [--yes]',
+      'peers block <id>',
+      'peers unblock <id>',
+      'peers friend <id>',
+      'peers unfriend <id>',
+    ],
     details:
       'A peer is named by its id, by the beginning or end of it, or by its name. accept shows four words and asks whether the ' +
       'other machine shows the same: then nobody stands between the two. Both sides have to accept. block ends what was ' +
-      'accepted and keeps the machine out; unblock makes it a stranger again.',
+      'accepted and keeps the machine out; unblock makes it a stranger again. friend puts a machine on the list of those that ' +
+      'may see prompts of the privacy tier `friends`; unfriend takes it off.',
     example: {
       line: 'gogrid peers accept laptop',
       does: 'lets the machine called laptop in, once its words are compared',
@@ -100,11 +126,15 @@ export const COMMANDS: readonly Command[] = [
   {
     name: 'jobs',
     summary: 'Show and cancel jobs',
-    usage: ['jobs [list] [--limit N]', 'jobs show <id>', 'jobs cancel <id>'],
-    details: 'Jobs that were asked or run here, newest first. The beginning or end of an id is enough.',
+    usage: ['jobs [list] [--seen-by] [--limit N]', 'jobs show <id>', 'jobs cancel <id>'],
+    details:
+      'Jobs that were asked or run here, newest first; of those that wait, where, behind how many, and about how long. --seen-by ' +
+      'lists which machines saw each prompt. show says why a job went where it went, what took so long, and who saw the prompt. ' +
+      'The beginning or end of an id is enough.',
     example: { line: 'gogrid jobs', does: 'lists the newest jobs' },
     options: [
       { name: 'limit', short: 'n', kind: 'text', placeholder: 'N', doc: 'how many to list, 1 to 1000 (default 50)' },
+      { name: 'seen-by', kind: 'switch', doc: 'list which machines saw each prompt' },
     ],
     load: () => import('./jobs.ts'),
   },
@@ -228,6 +258,6 @@ export const COMMANDS: readonly Command[] = [
 
 /** Words that later versions will have as commands: saying so is kinder than a guess at another command. */
 export const PLANNED: readonly string[] = [
-  ...['restart', 'top', 'route', 'credits', 'ledger', 'pause', 'resume', 'invite', 'join'],
+  ...['restart', 'top', 'credits', 'ledger', 'pause', 'resume', 'invite', 'join'],
   ...['keys', 'fleet', 'service', 'update', 'bench'],
 ];

@@ -3,7 +3,7 @@
 import { NEW_FILE, setInFile, unsetInFile } from '../config/file.ts';
 import { defaultCell } from '../config/reference.ts';
 import { describeSource, type ResolvedConfig, readValue, settingNamed } from '../config/resolve.ts';
-import { type NamedSetting, SETTINGS, valueIn } from '../config/schema.ts';
+import { type NamedSetting, SETTINGS, valueIn } from '../config/settings.ts';
 import { toText } from '../config/value.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import { usage } from './arguments.ts';

@@ -1,6 +1,6 @@
 /** `gogrid doctor`: what is wrong, why, and the fix; by the running node, or from outside where none runs. */
 
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/settings.ts';
 import type { Diagnosis, Finding } from '../contract/doctor.ts';
 import { diagnoseAbsence } from '../doctor/checks.ts';
 import type { AbsentFacts } from '../doctor/facts.ts';

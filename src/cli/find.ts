@@ -40,5 +40,6 @@ export function findOne<T>(
         .join(', ')}`,
     });
   }
-  throw new GoGridError({ code, message: `there is no ${kind} '${text}'`, hint: `\`gogrid ${kind}s\` lists them` });
+  const list = kind === 'friend' ? 'peers' : `${kind}s`;
+  throw new GoGridError({ code, message: `there is no ${kind} '${text}'`, hint: `\`gogrid ${list}\` lists them` });
 }

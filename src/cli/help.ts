@@ -1,7 +1,7 @@
 /** The help of the program and of each command. */
 
 import { defaultCell } from '../config/reference.ts';
-import { SETTINGS } from '../config/schema.ts';
+import { SETTINGS } from '../config/settings.ts';
 import { allowed } from '../config/value.ts';
 import type { Option } from './arguments.ts';
 import type { Command } from './command.ts';

@@ -6,10 +6,12 @@ import { API } from '../limits/api.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf, printJson, sheetOf } from './command.ts';
 import { findOne } from './find.ts';
+import { jobHeadline, jobStory, seers, waitSentence } from './job-story.ts';
+import { machineNames, type NameOf } from './machine-names.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { wholeNumber } from './numbers.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
-import { formatAgo, formatDuration, idText, type Style, shortId } from './text.ts';
+import { formatAgo, formatDuration, idText, printable, type Style, shortId } from './text.ts';
 
 export async function run(call: Call): Promise<number> {
   const [action = 'list', id, ...more] = call.words;
@@ -32,8 +34,11 @@ async function list(call: Call): Promise<number> {
     call.world.stdout.write('No job was asked or run here yet.\n');
   } else {
     const sheet = sheetOf(call);
-    const rows = jobRows(answer.jobs, call.world.now(), sheet.columns);
-    call.world.stdout.write(renderTable(JOB_COLUMNS, rows, sheet));
+    const table = call.flags.has('seen-by') ? SEEN_BY : JOBS;
+    const nameOf = await machineNames(node);
+    const rows = table.rows(answer.jobs, nameOf, call.world.now(), sheet.columns);
+    call.world.stdout.write(renderTable(table.columns, rows, sheet));
+    call.world.stdout.write(table.after(answer.jobs, nameOf));
     const rest = answer.total - answer.jobs.length;
     if (rest > 0) call.world.stdout.write(call.paint('dim', `… and ${rest} older: --limit N shows more\n`));
   }
@@ -52,6 +57,14 @@ const JOB_COLUMNS: readonly Column[] = [
   { title: 'REASON', shrinks: true },
 ];
 
+const SEEN_BY_COLUMNS: readonly Column[] = [
+  { title: 'JOB' },
+  { title: 'AGE', align: 'right' },
+  { title: 'MODEL', shrinks: true },
+  { title: 'PRIVACY' },
+  { title: 'SEEN BY', shrinks: true },
+];
+
 const STATE_STYLES: Readonly<Record<string, Style>> = {
   completed: 'green',
   running: 'cyan',
@@ -60,19 +73,51 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
   cancelled: 'yellow',
 };
 
-/** Newest first, as the API lists them. Tokens are those written. Ids are whole where `columns` is undefined. */
-export function jobRows(jobs: readonly Job[], now: number, columns: number | undefined): Cell[][] {
+/**
+ * Newest first, as the API lists them. Tokens are those written. Ids are whole where `columns` is undefined. The last
+ * says the error code of one that ended early.
+ */
+export function jobRows(jobs: readonly Job[], nameOf: NameOf, now: number, columns: number | undefined): Cell[][] {
   return jobs.map((job) => [
     idText(job.id, columns),
     stateCell(job),
     job.direction,
     job.model,
-    job.provider === null ? '-' : idText(job.provider, columns),
+    job.provider === null ? '-' : nameOf(job.provider),
     String(job.tokensOut),
     job.tokensPerSecond === null ? '-' : job.tokensPerSecond.toFixed(1),
     formatAgo(job.createdAt, now),
     job.reason ?? '',
   ]);
+}
+
+/** Which machines saw the prompt of each job, as far as this node knows: a peer's job may have been elsewhere before. */
+export function seenByRows(jobs: readonly Job[], nameOf: NameOf, now: number, columns: number | undefined): Cell[][] {
+  return jobs.map((job) => [
+    idText(job.id, columns),
+    formatAgo(job.createdAt, now),
+    job.model,
+    job.privacy ?? '-',
+    seers(job, nameOf),
+  ]);
+}
+
+/** The two lists of jobs. */
+const JOBS = { columns: JOB_COLUMNS, rows: jobRows, after: waitingText };
+const SEEN_BY = {
+  columns: SEEN_BY_COLUMNS,
+  rows: seenByRows,
+  after: () => '\nWhoever runs a model reads the prompt.\n',
+};
+
+/** What waits, where, behind how many and about how long: sentences, which a column of a table would cut. */
+function waitingText(jobs: readonly Job[], nameOf: NameOf): string {
+  const lines = jobs.flatMap((job) => {
+    const what = job.endedAt === null ? waitSentence(job, nameOf) : undefined;
+    const whose = job.direction === 'in' ? `, for ${nameOf(job.requester)}` : '';
+    return what === undefined ? [] : [`  ${printable(shortId(job.id))}  ${what}${whose}\n`];
+  });
+  return lines.length === 0 ? '' : `\nWaiting now:\n${lines.join('')}`;
 }
 
 function stateCell(job: Job): Cell {
@@ -81,13 +126,22 @@ function stateCell(job: Job): Cell {
 }
 
 async function show(call: Call, text: string): Promise<number> {
-  const [job, ...namesakes] = await findJobs(await connect(call.home), text);
+  const node = await connect(call.home);
+  const [job, ...namesakes] = await findJobs(node, text);
   const { stdout } = call.world;
   if (call.json) {
     printJson(call, job);
     return 0;
   }
-  const shown = [job, ...namesakes].map((each) => renderFacts(jobFacts(each, call.world.now()), sheetOf(call)));
+  const nameOf = await machineNames(node);
+  const now = call.world.now();
+  const shown = [job, ...namesakes].map((each) => {
+    const story = jobStory(each, nameOf, now).flatMap(([question, sentences]) =>
+      sentences.map((sentence, index) => [index === 0 ? question : '', sentence] as const),
+    );
+    const head = call.paint('bold', printable(jobHeadline(each, nameOf, now)));
+    return `${head}\n\n${renderFacts(story, sheetOf(call))}\n${renderFacts(jobFacts(each, now), sheetOf(call))}`;
+  });
   stdout.write(shown.join('\n'));
   if (namesakes.length > 0)
     stdout.write(call.paint('dim', `\n${shown.length} jobs have this id: peers choose the ids of theirs.\n`));

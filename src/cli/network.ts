@@ -4,6 +4,7 @@ import { peerAddress } from '../config/checks.ts';
 import type { AdmissionRule, Network, NetworkChanges } from '../contract/network.ts';
 import { toGoGridError } from '../errors.ts';
 import { DESCRIPTOR } from '../limits/mesh.ts';
+import { SHOWN } from '../limits/program.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf, printJson, sheetOf } from './command.ts';
 import { connect, type NodeClient } from './node-client.ts';
@@ -11,8 +12,6 @@ import { resolveSettings } from './settings.ts';
 import { type Cell, renderFacts } from './table.ts';
 import { cut, printable, shellWord } from './text.ts';
 
-/** Characters of a wrong value that an error repeats. */
-const MAX_SHOWN = 80;
 const RULES: readonly AdmissionRule[] = ['all', 'confirm', 'members'];
 /** Which flags go with which action; the others would be ignored, which is worse than a refusal. */
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
@@ -74,7 +73,7 @@ function bootstrapOf(call: Call): string[] | undefined {
   const addresses = texts && [...new Set(texts.map((text) => text.trim()).filter((text) => text !== ''))];
   for (const address of addresses ?? []) {
     const problem = peerAddress(address);
-    if (problem !== undefined) throw usage(`--bootstrap '${cut(address, MAX_SHOWN)}' ${problem}`, 'network');
+    if (problem !== undefined) throw usage(`--bootstrap '${cut(address, SHOWN.maxValueChars)}' ${problem}`, 'network');
   }
   return addresses;
 }

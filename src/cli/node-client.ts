@@ -6,11 +6,12 @@ import { CLI } from '../limits/program.ts';
 import type { Home } from './world.ts';
 
 export interface ApiRequest {
-  readonly method?: 'GET' | 'POST' | 'DELETE';
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Such as `/mesh/peers`. */
   readonly path: string;
   /** Sent as JSON. */
   readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal;
 }
 
@@ -80,6 +81,7 @@ function send(base: URL, key: string | undefined, request: ApiRequest): Promise<
       method: request.method ?? 'GET',
       agent: false,
       headers: {
+        ...request.headers,
         ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
         ...(body === undefined
           ? {}

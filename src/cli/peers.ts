@@ -6,6 +6,7 @@ import { type Call, printJson, sheetOf } from './command.ts';
 import { findOne } from './find.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { accept, block, commandFor, nameOf, unblock, wordFor } from './peers-accept.ts';
+import { friend, friendsAway, unfriend } from './peers-friends.ts';
 import { spelled } from './program.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
 import { formatAgo, formatBytes, idText, printable, shortId } from './text.ts';
@@ -36,10 +37,11 @@ async function list(call: Call): Promise<number> {
     const text = spelled(waitingText(call, waiting, own), call.world.program);
     stdout.write(`${text}${admitted.length > 0 ? '\n' : ''}`);
   }
-  if (admitted.length > 0) stdout.write(renderTable(PEER_COLUMNS, peerRows(admitted, stdout.columns), sheetOf(call)));
+  if (admitted.length > 0) stdout.write(peerTable(call, admitted));
   else if (waiting.length === 0) {
     stdout.write('No other node is in the mesh. docs/getting-started.md shows how to join a second machine.\n');
   }
+  stdout.write(await friendsAway(node, answer.peers));
   const blocked = outside.filter(({ status }) => status === 'blocked');
   for (const peer of blocked) {
     stdout.write(
@@ -89,6 +91,20 @@ const PEER_COLUMNS: readonly Column[] = [
   { title: 'MODELS', shrinks: true },
 ];
 
+/** Friends have a column where there are any: most meshes are one person's. */
+function peerTable(call: Call, peers: readonly Peer[]): string {
+  const { columns } = call.world.stdout;
+  const hasFriends = peers.some((peer) => peer.friend);
+  const rows = peerRows(peers, columns);
+  if (!hasFriends) return renderTable(PEER_COLUMNS, rows, sheetOf(call));
+  const marked = rows.map((row, index) => [...row.slice(0, 2), peers[index]?.friend ? 'friend' : '', ...row.slice(2)]);
+  return renderTable(
+    [...PEER_COLUMNS.slice(0, 2), { title: 'PRIVACY' }, ...PEER_COLUMNS.slice(2)],
+    marked,
+    sheetOf(call),
+  );
+}
+
 /** One row per peer; jobs are those running and those waiting there. Ids are whole where `columns` is undefined. */
 export function peerRows(peers: readonly Peer[], columns: number | undefined): Cell[][] {
   return peers.map((peer) => [
@@ -114,6 +130,8 @@ const ACTIONS: Readonly<Record<string, ((call: Call, text: string) => Promise<nu
   accept,
   block,
   unblock,
+  friend,
+  unfriend,
 };
 
 async function show(call: Call, text: string): Promise<number> {
@@ -137,6 +155,7 @@ export function peerFacts(peer: Peer, now: number): (readonly [string, Cell])[] 
     ['name', peer.name],
     ['peer id', peer.peerId],
     ['status', statusCell(peer)],
+    ['privacy', peer.friend ? 'a friend: may see prompts of the tier friends' : 'may see prompts of the tier mesh'],
     ['route', peer.connected ? `${peer.route}, ${peer.transport ?? ''}` : `${peer.route}, not connected now`],
     ...(peer.words === null ? [] : [['words', peer.words] as const]),
     ['latency', peer.latencyMs === null ? 'not measured' : `${peer.latencyMs.toFixed(1)} ms`],

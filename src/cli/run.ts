@@ -6,6 +6,7 @@ import { type Answer, askModel, BrokenAnswer, cutOff, type Message } from './ans
 import { usage } from './arguments.ts';
 import type { Call } from './command.ts';
 import { type ApiStream, connect, errorIn, type NodeClient } from './node-client.ts';
+import { privacyHeaders } from './privacy-flag.ts';
 import { jsonFor, painter, printable } from './text.ts';
 import { chatModels, unknownModel } from './which-model.ts';
 
@@ -13,13 +14,18 @@ export async function run(call: Call): Promise<number> {
   const [model, ...words] = call.words;
   if (model === undefined) throw usage('run wants a model and a prompt', 'run');
   const prompt = await readPrompt(call, words);
+  const headers = privacyHeaders(call, 'run');
   const node = await connect(call.home);
   const aborter = new AbortController();
   const stopListening = call.world.onSignal(() => aborter.abort());
   const messages: Message[] = [{ role: 'user', content: prompt }];
   try {
-    if (call.json) return await askForProgram(call, node, { model, messages, stream: true }, aborter.signal);
-    const answer = await askModel(call.world, node, { model, messages, signal: aborter.signal });
+    const { signal } = aborter;
+    if (call.json) {
+      const body = { model, messages, stream: true };
+      return await passOn(call, await node.stream({ method: 'POST', path: '/api/chat', body, headers, signal }));
+    }
+    const answer = await askModel(call.world, node, { model, messages, headers, signal });
     return sayWho(call, answer);
   } catch (thrown) {
     if (aborter.signal.aborted) throw cancelled(thrown);
@@ -35,10 +41,6 @@ function sayWho(call: Call, answer: Answer): number {
   const paint = painter(world, world.stderr);
   world.stderr.write(`${paint('dim', printable(answer.summary ?? ''))}\n`);
   return 0;
-}
-
-async function askForProgram(call: Call, node: NodeClient, body: object, signal: AbortSignal): Promise<number> {
-  return passOn(call, await node.stream({ method: 'POST', path: '/api/chat', body, signal }));
 }
 
 function cancelled(cause: unknown): GoGridError {

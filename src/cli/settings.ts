@@ -1,7 +1,7 @@
 /** The settings as a command sees them: its flags, the environment and the home's file. */
 
 import { type ResolvedConfig, resolveConfig } from '../config/resolve.ts';
-import type { SettingName } from '../config/schema.ts';
+import type { SettingName } from '../config/settings.ts';
 import type { Call } from './command.ts';
 
 /** @throws GoGridError `invalid_config`, `not_built` */

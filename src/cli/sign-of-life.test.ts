@@ -33,6 +33,17 @@ describe('what it waits for', () => {
     [{ state: 'queued', waiting: { where: 'queue', ahead: 2 } }, ' on kitchen', 'waiting on kitchen, 2 ahead'],
     [{ state: 'queued' }, ' on kitchen', 'waiting on kitchen'],
     [
+      { state: 'queued', waiting: { where: 'queue', ahead: 1, estimateMs: 14_400 } },
+      '',
+      'waiting, 1 ahead, about 14 s',
+    ],
+    [
+      { state: 'queued', waiting: { where: 'mesh', ahead: 2, estimateMs: 14_000 } },
+      undefined,
+      'waiting: every machine is full, 2 before it, about 14 s',
+    ],
+    [{ state: 'queued', waiting: { where: 'mesh' } }, ' on kitchen', 'waiting: every machine is full, 0 before it'],
+    [
       { state: 'running', waiting: { where: 'engine', phase: 'loading' } },
       ' on kitchen',
       'loading tiny:latest on kitchen',

@@ -3,7 +3,7 @@
 import type { Job, JobList } from '../contract/control.ts';
 import { CLI } from '../limits/program.ts';
 import type { NodeClient } from './node-client.ts';
-import { cut, formatDuration, painter, printable, shortId } from './text.ts';
+import { aboutSpan, cut, formatDuration, painter, printable, shortId } from './text.ts';
 import type { World } from './world.ts';
 
 export interface SignOfLife {
@@ -31,7 +31,7 @@ export function signOfLife(world: World, node: NodeClient, model: string): SignO
       if (aborter.signal.aborted) return;
       const seconds = (world.now() - startedAt) / 1000;
       const line = `…${printable(text)}${seconds < 3 ? '' : ` (${formatDuration(seconds)})`}`;
-      stderr.write(`${CLEAR_LINE}${paint('dim', cut(line, (stderr.columns ?? CLI.defaultColumns) - 1))}`);
+      stderr.write(`${CLEAR_LINE}${paint('dim', cut(line, (stderr.columns || CLI.defaultColumns) - 1))}`);
       shown = true;
       await world.wait(CLI.signOfLifeEveryMs);
     }
@@ -82,9 +82,11 @@ async function placeOf(node: NodeClient, job: Job, provider: string, signal: Abo
  */
 export function waitsFor(job: Pick<Job, 'state' | 'model' | 'waiting'>, place: string | undefined): string {
   if (job.state === 'handing-over') return 'moving to another machine';
+  const { where, ahead, estimateMs, phase } = job.waiting ?? {};
+  const about = aboutSpan(estimateMs);
+  if (where === 'mesh') return `waiting: every machine is full, ${ahead ?? 0} before it${about}`;
   if (place === undefined) return 'asking the mesh';
-  const { ahead, phase } = job.waiting ?? {};
-  if (job.state === 'queued') return ahead === undefined ? `waiting${place}` : `waiting${place}, ${ahead} ahead`;
+  if (job.state === 'queued') return `waiting${place}${ahead === undefined ? '' : `, ${ahead} ahead`}${about}`;
   if (job.state === 'placing') return `asking${place}`;
   if (phase === 'loading') return `loading ${job.model}${place}`;
   return phase === 'prefill' ? `reading the question${place}` : `waiting for the first word${place}`;

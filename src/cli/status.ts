@@ -6,7 +6,7 @@ import { type Call, printJson, sheetOf } from './command.ts';
 import { connect } from './node-client.ts';
 import { spelled } from './program.ts';
 import { type Cell, renderFacts } from './table.ts';
-import { formatDuration, type Style } from './text.ts';
+import { formatDuration, formatSpan, listed, type Style } from './text.ts';
 
 export async function run(call: Call): Promise<number> {
   if (call.words.length > 0) throw usage(`status takes no '${call.words[0]}'`, 'status');
@@ -38,7 +38,7 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
 };
 
 /** Names that one line of a terminal takes. */
-const SHOWN = 3;
+const MOST_NAMES = 3;
 
 export interface StatusParts {
   readonly status: NodeStatusAnswer;
@@ -53,7 +53,7 @@ export interface StatusParts {
 
 /** What a person wants to know of the node, in that order; what is long and seldom wanted comes last. */
 export function statusFacts({ status, identity, peers, here, api, flags }: StatusParts): (readonly [string, Cell])[] {
-  const { engine, jobs, tokens, queue } = status;
+  const { engine, jobs, tokens, queue, waiting } = status;
   const style = STATE_STYLES[status.state];
   const state = `${status.state}, up ${formatDuration(status.uptimeSecs)}`;
   const addresses = identity.addresses.length > 0 ? identity.addresses : ['none: no other node can reach this one'];
@@ -69,7 +69,11 @@ export function statusFacts({ status, identity, peers, here, api, flags }: Statu
     ...peerFacts(peers, flags),
     ['jobs', `${jobs.running} running, ${jobs.queued} waiting`],
     ['', `${jobs.completed} done, ${jobs.failed} failed, ${jobs.cancelled} cancelled since the start`],
-    ['queue', `${queue.running} of ${queue.slots} slots in use, ${queue.depth} waiting, room for ${queue.room} more`],
+    ['queue', queueText(queue)],
+    ...(queue.estimateMs < 1_000
+      ? []
+      : [['', `a job that comes now runs in about ${formatSpan(queue.estimateMs)}`] as const]),
+    ...(waiting.depth === 0 ? [] : [['in the mesh', { text: meshText(waiting), style: 'yellow' }] as const]),
     ['tokens', `${tokens.in} read, ${tokens.out} written, ${tokens.perSecond.toFixed(1)} a second now`],
     ['version', status.version],
     ['peer id', status.peerId],
@@ -77,34 +81,31 @@ export function statusFacts({ status, identity, peers, here, api, flags }: Statu
   ];
 }
 
+/** What waits on this machine, whoever asked, by the lane that it waits in. */
+function queueText({ running, slots, depth, room, lanes }: NodeStatusAnswer['queue']): string {
+  const left = Math.max(0, room - lanes.paid - lanes.free);
+  const by = Object.entries(lanes).filter(([, count]) => count > 0);
+  const lane = by.length === 0 ? '' : ` (${by.map(([name, count]) => `${count} ${name}`).join(', ')})`;
+  return `${running} of ${slots} slots in use, ${depth} waiting${lane}, room for ${left} more of peers`;
+}
+
+function meshText({ depth, models }: NodeStatusAnswer['waiting']): string {
+  const jobs = depth === 1 ? '1 job of yours waits' : `${depth} jobs of yours wait`;
+  return `${jobs}, since every machine is full${models.length === 0 ? '' : `: ${listed(models, MOST_NAMES)}`}`;
+}
+
 function modelsText({ models, meshModels }: NodeStatusAnswer, here: readonly string[]): string {
   const inMesh = `${meshModels} in the mesh`;
   if (models === 0 || here.length === 0) return `none here, ${inMesh}`;
-  return `${someOf(here)} here, ${inMesh}`;
+  return `${listed(here, MOST_NAMES)} here, ${inMesh}`;
 }
 
 function peerFacts(peers: readonly Peer[], flags: string): (readonly [string, Cell])[] {
-  const inside = peers.filter(({ admitted }) => admitted);
-  const outside = peers.filter(({ status }) => status === 'waiting');
-  const named = inside.slice(0, SHOWN).map((peer) => `${peer.name} (${peer.status})`);
-  const more = inside.length > SHOWN ? ` and ${inside.length - SHOWN} more` : '';
+  const inside = peers.filter(({ admitted }) => admitted).map(({ name, status }) => `${name} (${status})`);
+  const outside = peers.filter(({ status }) => status === 'waiting').map(({ name }) => name);
+  const text = `${listed(outside, MOST_NAMES)} not accepted yet: gogrid peers${flags}`;
   return [
-    ...(inside.length === 0 ? [] : [['', `${named.join(', ')}${more}`] as const]),
-    ...(outside.length === 0
-      ? []
-      : [
-          [
-            '',
-            {
-              text: `${someOf(outside.map(({ name }) => name))} not accepted yet: gogrid peers${flags}`,
-              style: 'yellow',
-            },
-          ] as const,
-        ]),
+    ...(inside.length === 0 ? [] : [['', listed(inside, MOST_NAMES)] as const]),
+    ...(outside.length === 0 ? [] : [['', { text, style: 'yellow' }] as const]),
   ];
-}
-
-function someOf(names: readonly string[]): string {
-  const shown = names.slice(0, SHOWN).join(', ');
-  return names.length > SHOWN ? `${shown} and ${names.length - SHOWN} more` : shown;
 }

@@ -101,6 +101,28 @@ export function formatDuration(seconds: number): string {
   return shown.map(([count, unit]) => `${count}${unit}`).join(' ');
 }
 
+/** A span that people feel: `3 ms`, `0.8 s`, `14 s`, `2m 5s`. */
+export function formatSpan(ms: number): string {
+  if (ms < 99.5) return `${Math.round(Math.max(0, ms))} ms`;
+  if (ms < 9_950) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  return seconds < 60 ? `${seconds} s` : formatDuration(seconds);
+}
+
+/** What an expected wait adds to a sentence: `, about 14 s`; nothing where it is not known. */
+export function aboutSpan(ms: number | undefined): string {
+  if (ms === undefined) return '';
+  if (ms < 950) return ', less than a second';
+  const seconds = Math.round(ms / 1000);
+  return `, about ${seconds < 60 ? `${seconds} s` : formatDuration(seconds)}`;
+}
+
+/** `a`, `a and b`, `a, b and c`; past `most` of them `a, b and 4 more`. */
+export function listed(names: readonly string[], most: number): string {
+  const shown = names.length > most ? [...names.slice(0, most), `${names.length - most} more`] : names;
+  return shown.length < 2 ? shown.join('') : `${shown.slice(0, -1).join(', ')} and ${shown.at(-1)}`;
+}
+
 /** `5m ago`; times are milliseconds since 1970. */
 export function formatAgo(time: number, now: number): string {
   const seconds = Math.floor((now - time) / 1000);

@@ -2,7 +2,7 @@
 
 import { isLoopback } from '../config/checks.ts';
 import { isConfigured, type ResolvedConfig } from '../config/resolve.ts';
-import { type Config, SETTINGS, type SettingName } from '../config/schema.ts';
+import { type Config, SETTINGS, type SettingName } from '../config/settings.ts';
 import type { ReadyEvent } from '../contract/control.ts';
 import { CLI } from '../limits/program.ts';
 import { logDefect } from '../telemetry/defect.ts';

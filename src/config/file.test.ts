@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { NEW_FILE, readEntries, setInFile, unsetInFile } from './file.ts';
 import { resolveConfig, settingNamed } from './resolve.ts';
-import { SETTINGS, valueIn } from './schema.ts';
+import { SETTINGS, valueIn } from './settings.ts';
 
 const file = (text: string) => ({ path: 'config.toml', text });
 const port = settingNamed('api.port');

@@ -2,8 +2,9 @@
 
 import { parse, parseDocument, patch } from '@decimalturn/toml-patch';
 import { GoGridError } from '../errors.ts';
-import { CONFIG_VERSION, type NamedSetting } from './schema.ts';
+import { CONFIG_VERSION } from './schema.ts';
 import type { SettingValue } from './setting.ts';
+import type { NamedSetting } from './settings.ts';
 
 /** A file's text and the name by which errors call it. */
 export interface ConfigFile {

@@ -1,5 +1,7 @@
 /** Finds the word that somebody meant to write. */
 
+import { SHOWN } from '../limits/program.ts';
+
 /**
  * How many letters must be put in, left out, changed, or swapped with their neighbour to make `a` into `b`: the
  * Damerau-Levenshtein distance in its restricted form (optimal string alignment).
@@ -25,12 +27,9 @@ export function editDistance(a: string, b: string): number {
   return last[b.length] ?? 0;
 }
 
-/** Longer than any name of ours; what is longer is no typo, and comparing it costs time. */
-const MAX_CHARS = 80;
-
 /** @returns the word of `known` nearest to `word`, or undefined when none is near enough to be meant */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  if (word.length > MAX_CHARS) return undefined;
+  if (word.length > SHOWN.maxTypoChars) return undefined;
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
   for (const candidate of known) {

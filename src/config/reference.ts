@@ -1,6 +1,7 @@
 /** docs/configuration.md, made from the schema by `npx tsx scripts/config-docs.ts`; a test compares the two. */
 
-import { type NamedSetting, type SCHEMA, SETTINGS } from './schema.ts';
+import type { SCHEMA } from './schema.ts';
+import { type NamedSetting, SETTINGS } from './settings.ts';
 import { allowed, toText } from './value.ts';
 
 const SECTION_TITLES: Readonly<Record<keyof typeof SCHEMA, string>> = {

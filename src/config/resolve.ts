@@ -5,18 +5,17 @@ import { GoGridError } from '../errors.ts';
 import { isLoopback } from './checks.ts';
 import { type ConfigFile, type FileEntry, readEntries } from './file.ts';
 import { nearest } from './nearest.ts';
+import { CONFIG_VERSION, SCHEMA } from './schema.ts';
+import type { SettingValue } from './setting.ts';
 import {
-  CONFIG_VERSION,
   type Config,
   findSetting,
   type NamedSetting,
   OTHER_VARIABLES,
-  SCHEMA,
   SETTINGS,
   type SettingName,
   valueIn,
-} from './schema.ts';
-import type { SettingValue } from './setting.ts';
+} from './settings.ts';
 import { type Checked, check, fromText, toText, type ValueProblem } from './value.ts';
 
 /** Where a value comes from. */

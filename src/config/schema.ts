@@ -4,7 +4,7 @@
  */
 
 import { hostName, httpUrl, ipAddress, ipAddressOrLocalhost, origin, peerAddress, printable } from './checks.ts';
-import type { Setting, SettingValue, ValueOf } from './setting.ts';
+import type { Setting } from './setting.ts';
 
 /** `version` of the file. A file of a newer program is refused, one without it is of this version. */
 export const CONFIG_VERSION = 1;
@@ -243,7 +243,7 @@ export const SCHEMA = {
       max: 10_000,
       unit: 'jobs',
       doc: 'Jobs of this node that may wait here while every node that could run them is full.',
-      built: false,
+      built: true,
     },
     max_wait_secs: {
       type: 'integer',
@@ -252,7 +252,7 @@ export const SCHEMA = {
       max: 3600,
       unit: 'seconds',
       doc: 'Longest time such a job waits before its client is told to come back later.',
-      built: false,
+      built: true,
     },
     max_job_secs: {
       type: 'integer',
@@ -278,8 +278,8 @@ export const SCHEMA = {
       min: 0,
       max: 10_000,
       unit: 'jobs a minute',
-      doc: 'Jobs without credits that one peer may start here, in a mesh with credits.',
-      built: false,
+      doc: 'Jobs without credits that one peer may start here, in a mesh where jobs can be paid for, which is none yet.',
+      built: true,
     },
   },
   credits: {
@@ -290,7 +290,7 @@ export const SCHEMA = {
       max: 86_400,
       unit: 'seconds',
       doc: 'Time without a job after which a payment channel is closed.',
-      built: false,
+      built: true,
     },
     require_final: {
       type: 'boolean',
@@ -322,10 +322,7 @@ export const SCHEMA = {
       type: 'choice',
       default: 'mesh',
       values: ['local', 'own', 'friends', 'mesh'],
-      planned: {
-        friends: 'lists of friends are not built yet',
-      },
-      doc: 'Which machines may see a prompt, unless the request says it: this one, those of the same owner, those of friends, or the mesh.',
+      doc: 'Which machines may see a prompt, unless the request says it: this one (`local`), those of the same owner (`own`; until a node can have another owner than itself, that is this one), those on the list of friends (`gogrid peers friend`), or every admitted one (`mesh`). Whoever runs a model reads the prompt.',
       built: true,
     },
   },
@@ -391,54 +388,4 @@ function threshold<const Subject extends string>(subject: Subject) {
     doc: `${subject} in use by other programs above which other nodes' jobs pause.`,
     built: false,
   } as const;
-}
-
-type Schema = typeof SCHEMA;
-
-/** All settings of one run, frozen. Keys are those of the file. */
-export type Config = {
-  readonly [Section in keyof Schema]: {
-    readonly [Key in keyof Schema[Section]]: ValueOf<Schema[Section][Key]>;
-  };
-};
-
-/** A setting's full name, such as `network.listen`. */
-export type SettingName = {
-  [Section in keyof Schema]: `${Section}.${keyof Schema[Section] & string}`;
-}[keyof Schema];
-
-/** A setting with the names by which people reach it. */
-export type NamedSetting = Setting & {
-  readonly name: SettingName;
-  readonly section: string;
-  readonly key: string;
-  /** `GOGRID_NETWORK_LISTEN` */
-  readonly variable: string;
-  /** `network-listen`, without the two dashes. */
-  readonly flag: string;
-};
-
-/** All settings in the order of the reference. */
-export const SETTINGS: readonly NamedSetting[] = Object.entries(SCHEMA).flatMap(([section, settings]) =>
-  Object.entries(settings as Record<string, Setting>).map(([key, setting]) => ({
-    ...setting,
-    name: `${section}.${key}` as SettingName,
-    section,
-    key,
-    variable: `GOGRID_${section}_${key}`.toUpperCase(),
-    flag: `${section}-${key}`.replaceAll('_', '-'),
-  })),
-);
-
-/** Variables that are no settings: they say where the settings are. */
-export const OTHER_VARIABLES: readonly string[] = ['GOGRID_HOME'];
-
-/** @returns the setting called `name`, such as `network.listen`, or undefined */
-export function findSetting(name: string): NamedSetting | undefined {
-  return SETTINGS.find((setting) => setting.name === name);
-}
-
-/** The value of one setting in a configuration. */
-export function valueIn(config: Config, setting: NamedSetting): SettingValue {
-  return (config as Record<string, Record<string, SettingValue>>)[setting.section]?.[setting.key];
 }

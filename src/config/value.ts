@@ -1,12 +1,11 @@
 /** One value of one setting: read from text (variables, flags) or from TOML, checked, and written back. */
 
-import type { NamedSetting, SettingName } from './schema.ts';
+import { SHOWN } from '../limits/program.ts';
 import type { SettingValue } from './setting.ts';
+import type { NamedSetting, SettingName } from './settings.ts';
 
 const INTEGER = /^[+-]?[0-9]{1,16}$/;
 const NUMBER = /^[+-]?([0-9]{1,16}(\.[0-9]{0,16})?|\.[0-9]{1,16})(e[+-]?[0-9]{1,3})?$/i;
-/** A wrong value is shown in the error, but not a whole novel of it. */
-const MAX_SHOWN_CHARS = 80;
 
 export type Checked =
   | { readonly ok: true; readonly value: SettingValue }
@@ -127,7 +126,7 @@ function showRaw(raw: unknown): string {
   const text =
     typeof raw === 'string' ? raw : typeof raw === 'bigint' ? String(raw) : (JSON.stringify(raw) ?? 'nothing');
   const printable = text.replace(/\p{Cc}/gu, '�');
-  return printable.length > MAX_SHOWN_CHARS ? `${printable.slice(0, MAX_SHOWN_CHARS)}…` : printable;
+  return printable.length > SHOWN.maxValueChars ? `${printable.slice(0, SHOWN.maxValueChars)}…` : printable;
 }
 
 /** What a setting takes, in words. */

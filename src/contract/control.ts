@@ -83,7 +83,19 @@ export const nodeStatus = z.object({
     out: uint.describe('tokens written by this machine'),
     perSecond: z.number().describe('written over the last ten seconds'),
   }),
-  queue: z.object({ depth: uint, running: uint, slots: uint, room: uint }),
+  queue: z
+    .object({
+      depth: uint,
+      running: uint,
+      slots: uint,
+      room: uint,
+      lanes: z.object({ owner: uint, paid: uint, free: uint }).describe('jobs that wait, by the lane they wait in'),
+      estimateMs: z.number().nonnegative().describe('expected milliseconds until a job that comes now would run'),
+    })
+    .describe('jobs of everybody on this machine'),
+  waiting: z
+    .object({ depth: uint, room: uint, models: z.array(modelName) })
+    .describe('own jobs that no node of the mesh has taken yet, because all are full'),
 });
 
 export const identity = z.object({
@@ -110,6 +122,7 @@ export const peer = z.object({
   transport: transport.nullable().describe('of the connection, or null without one'),
   connected: z.boolean(),
   admitted: z.boolean(),
+  friend: z.boolean().describe('on the list of those that may see prompts of the privacy tier `friends`'),
   words: z
     .string()
     .nullable()

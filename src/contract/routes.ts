@@ -21,11 +21,13 @@ import {
   stopping,
 } from './control.ts';
 import { diagnosis } from './doctor.ts';
+import { explainRequest, explanation } from './explanation.ts';
 import { network, networkChanges } from './network.ts';
+import { friendChoice, friendList } from './privacy.ts';
 import { modelRemoved, pullLine, pullList, pullRequest, pullSuccess } from './pulls.ts';
 
 export interface ControlRoute {
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Parameters as OpenAPI writes them: `/jobs/{id}`. */
   readonly path: string;
   readonly summary: string;
@@ -76,6 +78,13 @@ export const controlRoutes = [
     body: peerChoice,
     answer: peerDecision,
   },
+  {
+    method: 'GET',
+    path: '/privacy/friends',
+    summary: 'The peers that may see prompts of the privacy tier friends',
+    answer: friendList,
+  },
+  { method: 'PUT', path: '/privacy/friends', summary: 'Replaces that list', body: friendChoice, answer: friendList },
   { method: 'GET', path: '/model/list', summary: 'Every model of the mesh', answer: modelList },
   {
     method: 'POST',
@@ -96,6 +105,14 @@ export const controlRoutes = [
   },
   { method: 'GET', path: '/jobs/{id}', summary: 'One job', answer: job },
   { method: 'POST', path: '/jobs/{id}/cancel', summary: 'Cancels a job; answers with it as it is then', answer: job },
+  {
+    method: 'POST',
+    path: '/route/explain',
+    summary:
+      'Who would answer a question, and why; takes the body and the headers of /v1/chat/completions, runs nothing',
+    body: explainRequest,
+    answer: explanation,
+  },
   {
     method: 'GET',
     path: '/logs',

@@ -2,7 +2,7 @@
 
 import { GoGridError } from '../errors.ts';
 import { JOB } from '../limits/jobs.ts';
-import type { FinishReason, JobChunk, JobUsage, JobVectors } from '../protocol/job.ts';
+import type { FinishReason, JobChunk, JobUsage, JobVectors, ToolCall } from '../protocol/job.ts';
 import type { JobOutput } from './output.ts';
 import type { Delivered } from './resume.ts';
 import { Seam } from './seam.ts';
@@ -18,29 +18,38 @@ export class Answer {
   tokens = 0;
   /** A stop sequence was completed across a seam. */
   stopped = false;
+  /** The client gets it in one piece when it is complete. */
+  readonly #whole: boolean;
   #text = '';
+  #thinking = '';
+  #toolCalls: ToolCall[] = [];
   #bytes = 0;
+  /** Tokens at the end of the text that are white space and nothing else: the next provider writes them again. */
+  #spaceTokens = 0;
   #heldTokens = 0;
-  #thinking = false;
-  #toolCalls = false;
   #vectors: JobVectors[] = [];
   #seam: Seam | undefined;
-  /** Tokens that earlier providers delivered. */
+  /** Tokens of the text that the last provider was given to go on behind. */
+  #tokensGiven = 0;
+  /** Tokens that the client had before the last provider began: those, and of white space at the end. */
   #tokensBefore = 0;
+  #spaceBefore = 0;
   #broken = false;
 
-  /** What the client gets of a provider's chunk; undefined while the seam holds it back. */
+  constructor(whole: boolean) {
+    this.#whole = whole;
+  }
+
+  /** What the client gets of a provider's chunk; undefined while nothing of it may be shown. */
   take(chunk: JobChunk): Chunk | undefined {
-    this.tokens += chunk.tokens;
-    this.#count((chunk.text?.length ?? 0) + (chunk.thinking?.length ?? 0) + callChars(chunk));
-    const text = chunk.text === undefined ? undefined : this.#acrossSeam(chunk.text);
-    if (text !== undefined) this.#text += text;
-    // What a seam holds back is not delivered: another provider would have to write it again.
-    this.#heldTokens = text === '' ? this.#heldTokens + chunk.tokens : 0;
-    if (chunk.thinking !== undefined) this.#thinking = true;
-    if (chunk.toolCalls !== undefined) this.#toolCalls = true;
-    if (!text && chunk.thinking === undefined && chunk.toolCalls === undefined) return undefined;
-    return { type: 'chunk', tokens: chunk.tokens, text, thinking: chunk.thinking, toolCalls: chunk.toolCalls };
+    const { tokens, thinking, toolCalls } = chunk;
+    this.tokens += tokens;
+    this.#count((chunk.text?.length ?? 0) + (thinking?.length ?? 0) + callChars(chunk));
+    const text = chunk.text === undefined ? undefined : this.#addText(chunk.text, tokens);
+    if (thinking !== undefined) this.#thinking += thinking;
+    if (toolCalls !== undefined) this.#toolCalls.push(...toolCalls);
+    if (this.#whole || (!text && thinking === undefined && toolCalls === undefined)) return undefined;
+    return { type: 'chunk', tokens, text, thinking, toolCalls };
   }
 
   /** Vectors are kept to the end: an embedding is whole or nothing. */
@@ -53,52 +62,105 @@ export class Answer {
     return this.#vectors;
   }
 
+  /** What there is to go on from. */
   delivered(): Delivered {
     return {
       text: this.#text,
-      tokens: this.tokens - this.#heldTokens,
-      thinking: this.#thinking,
-      toolCalls: this.#toolCalls,
+      tokens: this.tokens - this.#heldTokens - this.#spaceTokens,
+      thinking: this.#thinking !== '',
+      toolCalls: this.#toolCalls.length > 0,
     };
   }
 
-  /** The provider failed; what comes next comes from another one. */
-  broke(stops: readonly string[]): void {
+  /** The provider failed, and another goes on behind what is there. */
+  goesOn(stops: readonly string[]): void {
     this.#vectors = [];
     this.usage = undefined;
     this.tokens -= this.#heldTokens;
     this.#heldTokens = 0;
-    if (this.#text === '') {
-      // Nothing reached the client: the next provider starts afresh, and its count is the whole count.
-      this.tokens = 0;
-      return;
-    }
     this.#broken = true;
     this.#tokensBefore = this.tokens;
+    this.#spaceBefore = this.#spaceTokens;
+    this.#tokensGiven = this.tokens - this.#spaceTokens;
     this.#seam = new Seam(this.#text, stops);
   }
 
-  /** What a seam still held when the last provider ended. */
+  /** The provider failed, and nothing of the answer is with the client: the next one begins, and its count is the count. */
+  startsAgain(): void {
+    this.usage = undefined;
+    this.tokens = 0;
+    this.#text = '';
+    this.#thinking = '';
+    this.#toolCalls = [];
+    this.#bytes = 0;
+    this.#spaceTokens = 0;
+    this.#heldTokens = 0;
+    this.#vectors = [];
+    this.#seam = undefined;
+    this.#tokensGiven = 0;
+    this.#tokensBefore = 0;
+    this.#spaceBefore = 0;
+    this.#broken = false;
+  }
+
+  /** What the client has not got yet when the answer is complete. */
   finish(): Chunk | undefined {
-    const text = this.#seam?.end() ?? '';
-    this.#text += text;
-    return text === '' ? undefined : { type: 'chunk', tokens: 0, text };
+    const rest = this.#seam?.end() ?? '';
+    // The answer ended within the same white space.
+    if (rest === '' && this.#heldTokens > 0) this.#spaceComesAgain();
+    this.#text += rest;
+    if (!this.#whole) return rest === '' ? undefined : { type: 'chunk', tokens: 0, text: rest };
+    const thinking = this.#thinking === '' ? undefined : this.#thinking;
+    const toolCalls = this.#toolCalls.length === 0 ? undefined : this.#toolCalls;
+    if (this.#text === '' && thinking === undefined && toolCalls === undefined) return undefined;
+    return { type: 'chunk', tokens: this.tokens, text: this.#text, thinking, toolCalls };
   }
 
   /**
-   * Usage over all providers. Output is what earlier ones delivered, counted on chunks, plus the last one's own count. The
-   * first one's count of the prompt is lost with it: what the last one read, less the answer so far, stands in for it.
+   * Usage over all providers. Output is what the last one was given to go on behind, counted on chunks, plus its own count.
+   * The first one's count of the prompt is lost with it: what the last one read, less what it was given, stands in for it.
+   * @param guess of the prompt's tokens, for an answer that ended without anybody's count
    */
-  totals(): Totals {
-    const { promptTokens = 0, outputTokens, loadMs = 0, prefillMs = 0, decodeMs = 0 } = this.usage ?? {};
+  totals(guess = 0): Totals {
+    const { promptTokens, outputTokens, loadMs = 0, prefillMs = 0, decodeMs = 0 } = this.usage ?? {};
     return {
-      promptTokens: Math.max(0, promptTokens - this.#tokensBefore),
-      outputTokens: this.#tokensBefore + (outputTokens ?? this.tokens - this.#tokensBefore),
+      promptTokens: promptTokens === undefined ? guess : Math.max(0, promptTokens - this.#tokensGiven),
+      outputTokens: outputTokens === undefined ? this.tokens : this.#tokensBefore + outputTokens,
       loadMs,
       prefillMs,
-      decodeMs,
+      // How long those before it wrote is not known: as fast as the last one, so that tokens and time give its rate.
+      decodeMs: outputTokens ? Math.round((decodeMs * (this.#tokensBefore + outputTokens)) / outputTokens) : decodeMs,
       estimated: this.#broken || this.usage === undefined,
     };
+  }
+
+  #addText(piece: string, tokens: number): string {
+    const text = this.#seam === undefined ? piece : this.#acrossSeam(this.#seam, piece, tokens);
+    if (text === '') return text;
+    this.#text += text;
+    this.#spaceTokens = text.trim() === '' ? this.#spaceTokens + this.#heldTokens + tokens : 0;
+    this.#heldTokens = 0;
+    return text;
+  }
+
+  /** What a seam lets through. What it holds back is not delivered: another provider would have to write it again. */
+  #acrossSeam(seam: Seam, piece: string, tokens: number): string {
+    const { text, stopped } = seam.take(piece);
+    this.stopped ||= stopped;
+    if (seam.repeated) this.#spaceComesAgain();
+    if (text !== '') return text;
+    if (seam.holdsBack) this.#heldTokens += tokens;
+    else this.#spaceTokens += tokens;
+    return text;
+  }
+
+  /** The white space at the end of the text is counted once: as the last provider has it. */
+  #spaceComesAgain(): void {
+    if (this.#spaceBefore === 0) return;
+    this.tokens -= this.#spaceBefore;
+    this.#tokensBefore -= this.#spaceBefore;
+    this.#spaceBefore = 0;
+    this.#spaceTokens = 0;
   }
 
   /** @throws GoGridError `protocol_violation` when no model's answer is that long */
@@ -110,13 +172,6 @@ export class Answer {
         message: `an answer of more than ${JOB.maxAnswerBytes} bytes`,
       });
     }
-  }
-
-  #acrossSeam(piece: string): string {
-    if (this.#seam === undefined) return piece;
-    const { text, stopped } = this.#seam.take(piece);
-    this.stopped ||= stopped;
-    return text;
   }
 }
 

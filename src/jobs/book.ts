@@ -46,7 +46,7 @@ export class OpenJob {
   readonly #changed: (job: OpenJob) => void;
   readonly #attempts: Attempt[] = [];
   readonly #seenBy = new Set<NodeId>();
-  #state: JobState = 'placing';
+  #state: JobState;
   #provider: NodeId | null = null;
   #reason: string | null = null;
   #firstTokenAt: number | null = null;
@@ -56,6 +56,8 @@ export class OpenJob {
     this.id = opening.id;
     this.kind = opening.kind;
     this.direction = opening.direction;
+    // A peer's job begins in the queue here; an own one looks for its provider.
+    this.#state = opening.direction === 'in' ? 'queued' : 'placing';
     this.lane = opening.lane;
     this.privacy = opening.privacy;
     this.model = opening.model;
@@ -92,8 +94,11 @@ export class OpenJob {
     this.#seenBy.add(node);
   }
 
-  attemptStarts(provider: NodeId): void {
-    const startedAt = this.#clock.now();
+  /**
+   * A provider has taken the job, or failed to.
+   * @param startedAt when it was asked; milliseconds since 1970
+   */
+  attemptStarts(provider: NodeId, startedAt = this.#clock.now()): void {
     this.#provider = provider;
     const fromToken = this.tokensOut;
     this.#attempts.push({

@@ -3,6 +3,7 @@
 import { GoGridError } from '../errors.ts';
 import { JOB } from '../limits/jobs.ts';
 import type { JobInput, JobRequest, Options } from '../protocol/job.ts';
+import type { EngineModel } from './ports.ts';
 
 /** Options that steer the answer and not the machine; the rest only its owner sets. */
 const ANSWER_OPTIONS = new Set([
@@ -28,24 +29,36 @@ const ANSWER_OPTIONS = new Set([
 ]);
 
 /**
- * A peer's input without what would steer this machine: options of the hardware, how long the model stays loaded, and a
- * context beyond the model's own, which would fill the memory.
- * @param contextLength tokens; 0 when not known, and then the engine's own default holds
+ * A peer's input without what would steer this machine: options of the hardware, how long the model stays loaded, a context
+ * beyond the model's own, which would fill the memory, and an answer without an end.
+ * @param model `contextLength` in tokens; 0 when not known, and then the engine's own default holds
  * @throws GoGridError `unsupported` when it asks to unload the model: without its `keepAlive` it would load it
  */
-export function boundInput(input: JobInput, contextLength: number): JobInput {
+export function boundInput(
+  input: JobInput,
+  { contextLength, outputLimit }: Pick<EngineModel, 'contextLength' | 'outputLimit'>,
+): JobInput {
   const { keepAlive, options, ...rest } = input;
   if (input.kind === 'load' && keepAlive === 0) {
     throw new GoGridError({ code: 'unsupported', message: 'a machine unloads its models for nobody but its owner' });
   }
-  if (options === undefined) return rest as JobInput;
   const kept: Options = {};
-  for (const [name, value] of Object.entries(options)) {
+  for (const [name, value] of Object.entries(options ?? {})) {
     if (!ANSWER_OPTIONS.has(name) || value === null) continue;
     if (name !== 'num_ctx') kept[name] = value;
     else if (typeof value === 'number' && contextLength > 0) kept[name] = Math.min(value, contextLength);
   }
-  return { ...rest, options: kept } as JobInput;
+  // Without a word of the request the model's own bound holds, here as at its requester.
+  const isBound = kept.num_predict === undefined && outputLimit !== undefined;
+  if ((input.kind === 'chat' || input.kind === 'generate') && !isBound) {
+    kept.num_predict = boundOutput(kept.num_predict, contextLength > 0 ? contextLength : JOB.maxOutputTokens);
+  }
+  return { ...rest, ...(Object.keys(kept).length > 0 && { options: kept }) } as JobInput;
+}
+
+/** For Ollama 0 and less mean: no limit. */
+function boundOutput(wanted: Options[string] | undefined, most: number): number {
+  return typeof wanted === 'number' && wanted > 0 ? Math.min(wanted, most) : most;
 }
 
 /**

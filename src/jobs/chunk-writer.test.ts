@@ -70,4 +70,68 @@ describe('the chunk writer', () => {
     await finished;
     expect(frames).toBe(JOB.memoryChannelMessages + 1);
   });
+
+  test('gives a long text to a slow reader as it takes it, in frames of a bounded size', async () => {
+    const { requester, provider } = memoryChannel(systemClock);
+    const writer = new ChunkWriter(provider);
+    const half = 'x'.repeat(JOB.maxChunkBytes / 2);
+    for (let i = 0; i < 100; i++) void writer.push({ type: 'chunk', tokens: 1, text: half });
+    expect(writer.pendingChars).toBe((100 - JOB.memoryChannelMessages) * half.length);
+    const got = [await requester.receive()];
+    await new Promise(setImmediate);
+    expect(writer.pendingChars).toBeGreaterThan(80 * half.length);
+    const finished = writer.finish().then(() => provider.close());
+    for (let next = await requester.receive(); next !== undefined; next = await requester.receive()) got.push(next);
+    await finished;
+    const sizes = got.map((message) => (message?.type === 'chunk' ? (message.text?.length ?? 0) : 0));
+    expect(sizes.reduce((sum, length) => sum + length, 0)).toBe(100 * half.length);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(JOB.maxChunkBytes * 1.5);
+    expect(writer.pendingChars).toBe(0);
+  });
+
+  test('holds the engine back until less than its bound waits', async () => {
+    const { requester, provider } = memoryChannel(systemClock);
+    const writer = new ChunkWriter(provider);
+    const half = 'x'.repeat(JOB.maxChunkBytes / 2);
+    let held: Promise<void> | undefined;
+    for (let i = 0; i < 100; i++) held = writer.push({ type: 'chunk', tokens: 1, text: half });
+    let isHeld = true;
+    void held?.then(() => {
+      isHeld = false;
+    });
+    while (isHeld) {
+      expect(writer.pendingChars).toBeGreaterThanOrEqual(JOB.maxChunkBytes);
+      await requester.receive();
+      await new Promise(setImmediate);
+    }
+    expect(writer.pendingChars).toBeLessThan(JOB.maxChunkBytes);
+  });
+
+  test('lets the engine go on when nobody waits for room any more, and hands over what is left when told to', async () => {
+    const { requester, provider } = memoryChannel(systemClock);
+    const writer = new ChunkWriter(provider);
+    const text = 'x'.repeat(1000);
+    let held: Promise<void> | undefined;
+    let pushed = 0;
+    for (; held === undefined; pushed++) held = writer.push({ type: 'chunk', tokens: 1, text });
+    writer.release();
+    await held;
+    expect(writer.push({ type: 'chunk', tokens: 1, text })).toBeUndefined();
+    writer.force();
+    provider.close();
+    let tokens = 0;
+    for (let next = await requester.receive(); next !== undefined; next = await requester.receive()) {
+      if (next.type === 'chunk') tokens += next.tokens;
+    }
+    expect(tokens).toBe(pushed + 1);
+  });
+
+  test('ends with a channel that has ended', async () => {
+    const { requester, provider } = memoryChannel(systemClock);
+    const writer = new ChunkWriter(provider);
+    for (let i = 0; i < 2 * JOB.memoryChannelMessages; i++) void writer.push({ type: 'chunk', tokens: 1, text: 'x' });
+    requester.abort(new Error('gone'));
+    await writer.finish();
+    expect(writer.pendingChars).toBe(0);
+  });
 });

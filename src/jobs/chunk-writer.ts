@@ -1,26 +1,25 @@
 /**
- * Writes an answer's chunks to a channel. While the channel takes no more, chunks merge into one, up to a bound, and past
- * it the engine is held back: a slow reader costs neither memory nor frames.
+ * Writes an answer's chunks to a channel. While the channel takes no more, chunks merge into larger ones, and past a bound
+ * the engine is held back: a slow reader costs neither memory nor frames.
  */
 
 import { JOB } from '../limits/jobs.ts';
 import type { JobChunk } from '../protocol/job.ts';
 import type { ProviderChannel } from './ports.ts';
 
-type Piece = Omit<JobChunk, 'seq'>;
+export type Piece = Omit<JobChunk, 'seq'>;
 
 export class ChunkWriter {
   readonly #channel: ProviderChannel;
-  readonly #stopped: Promise<void> | undefined;
   #seq = 0;
   #pending: Piece[] = [];
   #pendingChars = 0;
   #flushing: Promise<void> | undefined;
+  #room: PromiseWithResolvers<void> | undefined;
+  #released = false;
 
-  /** @param stopped resolves when nobody waits for room any more, as if there were some */
-  constructor(channel: ProviderChannel, stopped?: Promise<void>) {
+  constructor(channel: ProviderChannel) {
     this.#channel = channel;
-    this.#stopped = stopped;
   }
 
   /** Resolves at once while there is room; awaiting it is what holds the engine back. */
@@ -30,26 +29,51 @@ export class ChunkWriter {
       return undefined;
     }
     this.#merge(piece);
-    this.#flushing ??= this.#room().then(() => this.#flush());
-    return this.#pendingChars < JOB.maxChunkBytes ? undefined : this.#flushing;
+    this.#flushing ??= this.#flush();
+    if (this.#released || this.#pendingChars < JOB.maxChunkBytes) return undefined;
+    this.#room ??= Promise.withResolvers<void>();
+    return this.#room.promise;
   }
 
-  /** Everything pushed so far is handed to the channel when this resolves. */
+  /** Everything pushed so far is handed to the channel when this resolves: as soon as its reader takes it. */
   async finish(): Promise<void> {
-    while (this.#flushing !== undefined) await this.#flushing;
+    await this.#flushing;
   }
 
-  #room(): Promise<void> {
-    const drained = this.#channel.drained();
-    return this.#stopped === undefined ? drained : Promise.race([drained, this.#stopped]);
+  /** Whoever waits for room goes on, and nobody waits any more. */
+  release(): void {
+    this.#released = true;
+    this.#room?.resolve();
   }
 
-  #flush(): void {
-    this.#flushing = undefined;
-    const pieces = this.#pending;
-    this.#pending = [];
+  /** Hands over what is left whether there is room or not: at most what one merged chunk may hold, and the piece behind it. */
+  force(): void {
+    for (const piece of this.#pending.splice(0)) this.#send(piece);
     this.#pendingChars = 0;
-    for (const piece of pieces) this.#send(piece);
+  }
+
+  get pendingChars(): number {
+    return this.#pendingChars;
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#pending.length > 0) {
+      await this.#channel.drained();
+      // One at least: a channel that has ended is never writable, and swallows it.
+      do this.#sendFirst();
+      while (this.#pending.length > 0 && this.#channel.writable);
+    }
+    this.#flushing = undefined;
+  }
+
+  #sendFirst(): void {
+    const first = this.#pending.shift();
+    if (first === undefined) return;
+    this.#pendingChars -= sizeOf(first);
+    this.#send(first);
+    if (this.#pendingChars >= JOB.maxChunkBytes) return;
+    this.#room?.resolve();
+    this.#room = undefined;
   }
 
   #send(piece: Piece): void {
@@ -57,9 +81,10 @@ export class ChunkWriter {
   }
 
   #merge(piece: Piece): void {
-    this.#pendingChars += sizeOf(piece);
+    const size = sizeOf(piece);
+    this.#pendingChars += size;
     const last = this.#pending.at(-1);
-    const merged = last === undefined ? undefined : join(last, piece);
+    const merged = last === undefined || sizeOf(last) >= JOB.maxChunkBytes ? undefined : join(last, piece);
     if (merged === undefined) this.#pending.push(piece);
     else this.#pending[this.#pending.length - 1] = merged;
   }

@@ -4,8 +4,8 @@ import { type ErrorCode, GoGridError, isErrorCode } from '../errors.ts';
 import { JOB } from '../limits/jobs.ts';
 import type { HandOverReason, ToRequester } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';
-import type { Arriving, Candidates } from './candidates.ts';
 import type { PrivacyTier } from './privacy.ts';
+import { EXCLUSIONS, type Excluded, type Exclusion } from './routing/decision.ts';
 
 /**
  * Whose fault: `request` — every provider would say the same; `provider` — another one may do it, and this one goes to the
@@ -79,24 +79,33 @@ export function failureOf(message: ToRequester | undefined): GoGridError {
   }
 }
 
-/**
- * Nobody took the job: the clearest of the reasons they gave.
- * @param known what is known of who has models: of a model that somebody has, nobody can say that it does not exist
- */
+/** A model that this machine is fetching. */
+export interface Arriving {
+  /** 0 to 100; undefined while the size is not known. */
+  readonly percent: number | undefined;
+  readonly secondsLeft: number | undefined;
+}
+
+/** What only this machine can say of a model that it cannot run now. */
+export interface OwnModels {
+  /** Why the models of this machine are not known now, and what to do; undefined when they are. */
+  trouble(): string | undefined;
+  /** How far this model is on its way to this machine; undefined when it is not. */
+  arriving(model: string): Arriving | undefined;
+}
+
+/** Nobody took the job, and waiting would not help: the clearest of the reasons. */
 export function noProvider(
   ref: ModelRef,
   privacy: PrivacyTier,
+  excluded: readonly Excluded[],
   refusals: readonly GoGridError[],
-  known: Pick<Candidates, 'isKnown' | 'trouble' | 'arriving'>,
+  own: OwnModels,
 ): GoGridError {
-  const busy = refusals.filter((error) => error.retry && error.retryAfterSecs !== undefined);
-  if (busy.length > 0) {
-    const soonest = Math.min(...busy.map((error) => error.retryAfterSecs ?? JOB.maxRetryAfterSecs));
-    return overloaded(`every provider of '${ref.name}' is busy`, soonest);
-  }
   const other = refusals.find((error) => error.code !== 'model_not_found');
   if (other !== undefined) return other;
-  if (privacy === 'mesh' && known.isKnown(ref.name)) {
+  const why = new Set(excluded.map((node) => node.why));
+  if (SOON.some((reason) => why.has(reason))) {
     return new GoGridError({
       code: 'peer_unreachable',
       message: `the machines that have '${ref.name}' do not take jobs now`,
@@ -104,9 +113,17 @@ export function noProvider(
       retryAfterSecs: JOB.engineRetrySecs,
     });
   }
-  const arriving = known.arriving(ref.name);
+  const arriving = own.arriving(ref.name);
   if (arriving !== undefined) return onItsWay(ref.name, arriving);
-  const trouble = known.trouble();
+  const unable = EXCLUSIONS.map((reason) => (why.has(reason) ? UNABLE[reason] : undefined)).find((found) => found);
+  if (unable !== undefined) {
+    return new GoGridError({
+      code: unable.code,
+      message: `model '${ref.name}' ${unable.what}`,
+      hint: 'gogrid models shows what each model can do',
+    });
+  }
+  const trouble = own.trouble();
   if (trouble !== undefined) {
     return new GoGridError({
       code: 'engine_unavailable',
@@ -115,18 +132,52 @@ export function noProvider(
       retryAfterSecs: JOB.engineRetrySecs,
     });
   }
-  const shown = ref.digest === undefined ? ref.name : `${ref.name}@sha256:${ref.digest}`;
-  if (privacy === 'local') {
+  if (why.has('not-admitted') && privacy === 'mesh') {
     return new GoGridError({
-      code: 'privacy_unserved',
-      message: `model '${shown}' is not on this machine, and the request may not leave it`,
-      hint: 'pull the model here, or send it with x-gogrid-privacy: mesh',
+      code: 'peer_unreachable',
+      message: `model '${ref.name}' is only on machines that are not admitted, or not to be reached`,
+      hint: 'gogrid peers shows who waits to be let in',
+      retryAfterSecs: JOB.engineRetrySecs,
     });
   }
+  const shown = ref.digest === undefined ? ref.name : `${ref.name}@sha256:${ref.digest}`;
+  if (privacy !== 'mesh') return unserved(shown, privacy);
   return new GoGridError({
     code: 'model_not_found',
     message: `model '${shown}' not found`,
-    hint: 'gogrid models lists what the mesh has',
+    hint: why.has('other-digest')
+      ? 'other versions of it are there: name it without @sha256 to take one'
+      : 'gogrid models lists what the mesh has',
+  });
+}
+
+/** Of a node that could run the job and may see it, and does not now. */
+const SOON: readonly Exclusion[] = ['not-taking-jobs', 'unreachable'];
+
+/** What a model that is there cannot do. */
+const UNABLE: Readonly<Partial<Record<Exclusion, { readonly code: ErrorCode; readonly what: string }>>> = {
+  'cannot-chat': { code: 'unsupported', what: 'does not chat: it makes embeddings only' },
+  'cannot-embed': { code: 'unsupported', what: 'does not make embeddings' },
+  'no-tools': { code: 'unsupported', what: 'does not support tools' },
+  'no-vision': { code: 'unsupported', what: 'does not look at images' },
+  'no-thinking': { code: 'unsupported', what: 'does not support thinking' },
+  'no-insert': { code: 'unsupported', what: 'does not support insert (suffix)' },
+  'context-too-short': { code: 'prompt_too_long', what: 'has too short a context for this prompt, wherever it runs' },
+  'cannot-continue': { code: 'cannot_continue', what: 'cannot continue an answer where it still runs' },
+};
+
+/** Fail closed: nobody whom the request allows to see it can serve it. */
+function unserved(model: string, privacy: Exclude<PrivacyTier, 'mesh'>): GoGridError {
+  const friends = privacy === 'friends';
+  return new GoGridError({
+    code: 'privacy_unserved',
+    message: friends
+      ? `neither this machine nor a friend has model '${model}', and the request may not go further`
+      : `model '${model}' is not on this machine, and the request may not leave it`,
+    hint: friends
+      ? 'gogrid peers friend NAME makes a friend; else pull the model here, or send it with x-gogrid-privacy: mesh'
+      : 'pull the model here, or send it with x-gogrid-privacy: friends or mesh',
+    data: { privacy },
   });
 }
 
@@ -140,19 +191,25 @@ function onItsWay(model: string, { percent, secondsLeft }: Arriving): GoGridErro
   });
 }
 
-/** Nobody goes on with an answer of which the client has a part; `refusal` is why. */
-export function brokenOff(refusal: GoGridError): GoGridError {
+/**
+ * Nobody goes on with an answer of which the client has a part.
+ * @param refusal why not
+ * @param cut why its provider stopped
+ */
+export function brokenOff(refusal: GoGridError, cut: GoGridError): GoGridError {
   const { code, message, retryAfterSecs } = refusal;
+  const first = blameOf(cut) === 'nobody' ? 'its provider gave it back' : 'its provider failed';
   return new GoGridError({
     code,
-    message: `the answer broke off: its provider failed, and no other can go on with it (${message})`,
+    message: `the answer broke off: ${first}, and no other can go on with it (${message})`,
     hint: 'send the request again',
     ...(retryAfterSecs !== undefined && { retryAfterSecs }),
     cause: refusal,
   });
 }
 
-function overloaded(message: string, secs: number): GoGridError {
+/** Everybody is busy. @param secs until there is likely to be room */
+export function overloaded(message: string, secs: number): GoGridError {
   return new GoGridError({ code: 'overloaded', message, retryAfterSecs: retrySecs(secs) });
 }
 

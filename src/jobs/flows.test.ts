@@ -1,17 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { systemClock } from '../clock.ts';
-import { JOB } from '../limits/jobs.ts';
+import { JOB, TRANSCRIPT } from '../limits/jobs.ts';
 import { errorOf } from '../testing/failure.ts';
-import { collect, question, smallMesh } from '../testing/small-mesh.ts';
+import { answerTo, collect, question, smallMesh } from '../testing/small-mesh.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { answerTokens, promptOf } from '../testing/word-engine.ts';
 
 const never = new AbortController().signal;
-
-function answerTo(text: string, words: number): string {
-  return answerTokens(promptOf(question(text).input), words).join('');
-}
 
 describe('a job', () => {
   test('runs here when it can', async () => {
@@ -74,7 +70,8 @@ describe('a job', () => {
   });
 
   test('is told when to come back when every provider is full', async () => {
-    const [here, there] = smallMesh({ nodes: [{ models: [] }, { slots: 1, room: 0, words: 1000 }] }, systemClock);
+    const busy = { slots: 1, room: 0, words: 1000 };
+    const [here, there] = smallMesh({ nodes: [{ models: [], maxWaiting: 0 }, busy] }, systemClock);
     const running = here!.requester.run(question('long'), never);
     await running.next();
     const error = await errorOf(collect(here!.requester.run(question('second'), never)));
@@ -182,11 +179,13 @@ describe('a provider that fails', () => {
       ),
     );
     silent!.mute();
-    await clock.advance(JOB.silenceMs + 2 * JOB.silenceCheckMs);
+    await clock.advance(JOB.silenceMs);
     const { text, done } = await run;
     expect(text).toBe(answerTo('q', 12));
     expect(done?.job.attempts.map((attempt) => attempt.reason)).toEqual(['provider_lost', null]);
     expect(done?.usage.estimated).toBe(true);
+    // Until then the provider remembers the answer.
+    await clock.advance(TRANSCRIPT.keepMs);
     expect(clock.pending).toBe(0);
   });
 

@@ -15,6 +15,11 @@ export interface JobSpec {
   readonly deadlineMs: number | undefined;
   /** How far the prompt may go. Never widened. */
   readonly privacy: PrivacyTier;
+  /**
+   * The client gets the answer in one piece when it is complete. Then all of its text comes in one chunk at the end, and a
+   * provider may fail in the midst of an answer that no other can continue: nobody has seen any of it.
+   */
+  readonly whole?: boolean;
 }
 
 export type JobOutput =

@@ -12,17 +12,19 @@ import type {
   ToProvider,
   ToRequester,
 } from '../protocol/job.ts';
-import type { ModelProfile } from '../protocol/profile.ts';
+import type { ModelProfile, ModelRates } from '../protocol/profile.ts';
 import type { JobRecord } from './record.ts';
 
 /* ---- The engine ---------------------------------------------------------------------------------------------- */
 
 /** A model as an engine on this machine has it. */
-export interface EngineModel extends Omit<ModelProfile, 'tokensPerSecond'> {
+export interface EngineModel extends Omit<ModelProfile, keyof ModelRates> {
   /** Milliseconds since 1970. */
   readonly modifiedAt: number;
   /** Such as `gguf`. */
   readonly format: string;
+  /** Output tokens after which the model's own parameters end an answer; undefined when they do not. */
+  readonly outputLimit?: number;
 }
 
 /** What only the machine that has the model can say of it; long texts that no profile carries. */

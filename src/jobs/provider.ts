@@ -1,25 +1,35 @@
 /**
  * The provider flow: one job from a requester's stream to the engine and back. Admit, wait, run, chunks, usage, end; read
- * `handleJob` from top to bottom. Cancel and failure travel the same road.
+ * `handleJob` from top to bottom. Cancel, failure and hand-over travel the same road.
  */
 
-import { type Clock, every, type Timer } from '../clock.ts';
-import { GoGridError, toGoGridError } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import { type ErrorCode, GoGridError, toGoGridError } from '../errors.ts';
 import { JOB } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
-import type { JobRequest, JobUsage, Phase, ToRequester } from '../protocol/job.ts';
+import type { HandOverReason, JobRequest } from '../protocol/job.ts';
+import type { ModelRates } from '../protocol/profile.ts';
 import { logDefect } from '../telemetry/defect.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { Admission } from './admission.ts';
 import type { JobBook, OpenJob } from './book.ts';
-import { boundInput, checkRequest } from './bounds.ts';
-import { ChunkWriter } from './chunk-writer.ts';
-import type { Engine, EngineModel, ProviderChannel } from './ports.ts';
-import { JobQueue, type Place, type QueueOptions } from './queue.ts';
+import { boundInput } from './bounds.ts';
+import { loadOf, type ProviderLoad } from './load.ts';
+import type { Engine, EngineEvent, EngineModel, ProviderChannel } from './ports.ts';
+import { FairQueue, type FairQueueOptions, type Place, type Ticket } from './queue/fair-queue.ts';
+import { type Lane, laneOf } from './queue/lanes.ts';
+import { OwnRates } from './rates.ts';
+import { demandOf } from './routing/demand.ts';
+import { keyOf, Run } from './run.ts';
+import { TokenTally } from './tally.ts';
+import { type Finished, Transcripts } from './transcripts.ts';
 
-export interface ProviderOptions extends QueueOptions {
+export interface ProviderOptions extends FairQueueOptions {
   readonly self: NodeId;
   /** Longest time one job may hold its slot, milliseconds. */
   readonly maxJobMs: number;
+  /** Whether jobs can be paid for in this mesh. */
+  readonly credits: boolean;
 }
 
 export interface ProviderDeps {
@@ -29,323 +39,331 @@ export interface ProviderDeps {
   readonly log: Logger;
   /** The queue or the running jobs changed: the next beat should say so. */
   readonly loadChanged: () => void;
+  /** A model runs faster or slower here than was told. */
+  readonly ratesChanged?: () => void;
+  /** A node's job was turned away, since the queue is full: it waits there now. */
+  readonly turnedAway?: (from: NodeId) => void;
 }
 
-/** Weight of the newest job in a model's measured rate. */
-const RATE_WEIGHT = 0.3;
-/** Seconds over which the present rate of tokens is counted. */
-const RATE_WINDOW_SECS = 10;
+type Done = Extract<EngineEvent, { type: 'done' }>;
 
 export class Provider {
   readonly #options: ProviderOptions;
   readonly #deps: ProviderDeps;
-  readonly #queue: JobQueue;
-  /** Runs in progress by requester and job, so that a job that comes again ends its older self first. */
+  readonly #queue: FairQueue;
+  /** Runs in progress by requester and job: a job that comes again meets its older self. */
   readonly #runs = new Map<string, Run>();
-  /** Jobs that this machine's owner cancelled here: their requesters may not bring them back. */
-  readonly #sentAway = new Set<string>();
-  readonly #openPerPeer = new Map<NodeId, number>();
-  readonly #rates = new Map<string, number>();
-  readonly #tokensBySecond: { second: number; tokens: number }[] = [];
-  #tokensIn = 0;
-  #tokensOut = 0;
-  #draining = false;
+  readonly #transcripts: Transcripts;
+  readonly #admission: Admission;
+  readonly #rates = new OwnRates();
+  readonly #tally: TokenTally;
+  readonly load: ProviderLoad;
 
   constructor(options: ProviderOptions, deps: ProviderDeps) {
     this.#options = options;
     this.#deps = deps;
-    this.#queue = new JobQueue(options);
+    this.#admission = new Admission(options.self);
+    this.#queue = new FairQueue(options, deps.clock);
+    this.#transcripts = new Transcripts(deps.clock);
+    this.#tally = new TokenTally(deps.clock);
+    this.load = loadOf(this.#queue);
   }
 
   /** Serves one stream to its end. Never throws: whatever goes wrong is told to the requester. */
   async handleJob(from: NodeId, request: JobRequest, channel: ProviderChannel): Promise<void> {
+    const older = this.#runs.get(keyOf(from, request));
+    if (older?.takeOver(request, channel)) return older.ended;
     const run = new Run(from, request, channel, this.#deps.clock);
-    const older = this.#enlist(run);
+    this.#enlist(run);
     try {
-      const model = this.#admit(run);
-      const place = this.#queue.enter();
-      if (place === undefined) return this.#sayBusy(run);
-      try {
-        this.#deps.loadChanged();
-        older?.stop(new GoGridError({ code: 'cancelled', message: 'the same job was asked for again' }));
-        await this.#waitTurn(run, place);
-        await this.#serve(run, model);
-      } finally {
-        place.leave();
-        this.#deps.loadChanged();
-      }
+      if (older !== undefined) await this.#replace(older, run);
+      run.throwIfOver();
+      const model = this.#admission.admit(run.key, from, request, this.#deps.engine.models());
+      const finished = this.#transcripts.find(run.key);
+      if (finished !== undefined && (await this.#tellAgain(run, finished))) return;
+      await this.#queueAndServe(run, model);
     } catch (thrown) {
-      this.#sayFailed(run, toGoGridError(thrown));
+      await this.#sayWhy(run, toGoGridError(thrown));
     } finally {
       this.#dismiss(run);
     }
   }
 
-  /** No new jobs; those that run go on. */
+  /** No new jobs; those that wait are given back, those that run go on. */
   drain(): void {
-    this.#draining = true;
+    this.#admission.closed = true;
+    this.handJobsOver('drain', 'waiting');
   }
 
-  /** Resolves when no job of anybody is left here, or `signal` aborts; then what is left is cut off. */
+  /** Gives jobs back to their requesters, who place them again with what they have of the answer. */
+  handJobsOver(reason: HandOverReason, which: 'waiting' | 'all' = 'all'): void {
+    for (const run of this.#runs.values()) if (which === 'all' || !run.accepted) run.giveBack(reason);
+  }
+
+  /** Resolves when no job of anybody is left here, or `signal` aborts; then what is left is given back. */
   async finish(signal: AbortSignal): Promise<void> {
+    this.#admission.closed = true;
     const settled = Promise.allSettled([...this.#runs.values()].map((run) => run.ended));
     const timeUp = new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       else signal.addEventListener('abort', () => resolve(), { once: true });
     });
     await Promise.race([settled, timeUp]);
-    const reason = new GoGridError({ code: 'shutting_down', message: 'the provider is shutting down' });
-    for (const run of this.#runs.values()) run.stop(reason);
-    await settled;
+    this.handJobsOver('drain');
+    const late = Promise.withResolvers<void>();
+    const timer = this.#deps.clock.after(JOB.cancelWithinMs + 2 * JOB.handOverWithinMs, late.resolve);
+    await Promise.race([settled, late.promise]);
+    timer.cancel();
+    this.#transcripts.clear();
   }
 
-  get load(): { depth: number; running: number; slots: number; room: number } {
-    const { slots, room } = this.#queue.options;
-    return { depth: this.#queue.depth, running: this.#queue.running, slots, room };
+  /** Milliseconds that a job of this node would wait if it came now. */
+  estimateFor(from: NodeId): number {
+    const lane = this.#laneOf(from);
+    if (lane === 'owner' && this.#movable().length > 0) return 0;
+    return this.#queue.estimateFor({ lane, account: from, work: '' });
   }
 
-  /** Output tokens per second of a model, over past jobs here; 0 before the first. */
-  rateOf(model: string): number {
-    return this.#rates.get(model) ?? 0;
+  /** The service that an account has had here, in weighted tokens: whose counter is smaller goes first. */
+  counterOf(account: NodeId): number {
+    return this.#queue.counterOf({ lane: this.#laneOf(account), account });
+  }
+
+  /** The same of an account whose jobs wait elsewhere: it is not lifted while they do. */
+  servedTo(account: NodeId): number {
+    return this.#queue.servedTo({ lane: this.#laneOf(account), account });
+  }
+
+  /** How fast a model runs here, over past jobs. */
+  ratesOf(model: string): ModelRates {
+    return this.#rates.of(model);
   }
 
   get tokens(): { in: number; out: number; perSecond: number } {
-    const since = Math.floor(this.#deps.clock.elapsed() / 1000) - RATE_WINDOW_SECS;
-    const lately = this.#tokensBySecond.reduce((sum, entry) => sum + (entry.second > since ? entry.tokens : 0), 0);
-    return { in: this.#tokensIn, out: this.#tokensOut, perSecond: lately / RATE_WINDOW_SECS };
+    return this.#tally.totals();
   }
 
   /* ---- the steps of the flow, in their order ---- */
 
-  #admit(run: Run): EngineModel {
-    const { request, from } = run;
-    if (this.#draining) throw new GoGridError({ code: 'shutting_down', message: 'the provider is shutting down' });
-    if ((this.#openPerPeer.get(from) ?? 0) > JOB.maxOpenPerPeer && from !== this.#options.self) {
-      throw new GoGridError({ code: 'overloaded', message: `more than ${JOB.maxOpenPerPeer} jobs of one peer` });
-    }
-    if (this.#sentAway.has(run.key)) {
-      throw new GoGridError({ code: 'engine_failed', message: 'the owner of that machine cancelled the job there' });
-    }
-    checkRequest(request);
-    const model = this.#deps.engine.models().find((candidate) => candidate.name === request.model);
-    if (model === undefined) throw modelNotFound(request.model);
-    if (request.digest !== undefined && request.digest !== model.digest) throw modelNotFound(request.model);
-    if (request.resume !== undefined && model.continues === 'no') {
-      throw new GoGridError({ code: 'cannot_continue', message: `${request.model} cannot continue an answer here` });
-    }
-    return model;
+  /** The older run of a job that was sent again, and that the new stream cannot join. */
+  async #replace(older: Run, run: Run): Promise<void> {
+    older.stop(new GoGridError({ code: 'cancelled', message: 'the same job was asked for again' }));
+    await Promise.race([older.ended, run.stopped]);
   }
 
-  #sayBusy(run: Run): void {
-    const { depth } = this.#queue;
-    run.channel.send({ type: 'busy', queue: depth, estimateMs: this.#queue.estimateMs(depth + 1) });
+  /** The job has ended here already: what is left of its answer goes out, and the engine does not run. */
+  async #tellAgain(run: Run, { model, transcript, usage, reason }: Finished): Promise<boolean> {
+    const { resume } = run.request;
+    const rest = model.name === run.request.model ? transcript.after(resume) : undefined;
+    if (rest === undefined) return false;
+    run.accepts(model);
+    for (const piece of rest) {
+      await run.write(piece);
+      run.signal.throwIfAborted();
+    }
+    await run.writeEnd({ reason, usage: transcript.usageFor(resume, usage) });
+    return true;
+  }
+
+  async #queueAndServe(run: Run, model: EngineModel): Promise<void> {
+    const place = this.#queue.enter(this.#ticketOf(run));
+    if (place === undefined) return this.#sayBusy(run);
+    run.place = place;
+    try {
+      if (this.#isOwn(run)) this.#makeWayForOwner();
+      else run.record = this.#openRecord(run, place);
+      this.#deps.loadChanged();
+      await this.#waitTurn(run, place);
+      await Promise.race([this.#serve(run, model, place), this.#abandoned(run)]);
+    } finally {
+      this.#leave(place);
+    }
   }
 
   async #waitTurn(run: Run, place: Place): Promise<void> {
-    if (place.position() > 0) {
-      run.status = () => {
-        const position = Math.max(1, place.position());
-        return { type: 'queued', position, estimateMs: this.#queue.estimateMs(position) };
-      };
-      run.channel.send(run.status());
-    }
+    if (!place.running) run.sendStatus();
     await Promise.race([place.turn, run.stopped]);
-    run.signal.throwIfAborted();
-    run.status = () => ({ type: 'progress', phase: run.phase });
+    run.throwIfOver();
   }
 
-  async #serve(run: Run, model: EngineModel): Promise<void> {
-    const { request, from, channel } = run;
-    const { clock, book, engine } = this.#deps;
-    const foreign = from !== this.#options.self;
-    run.accepted = true;
-    run.record = foreign ? this.#openRecord(run, book) : undefined;
-    channel.send({ type: 'accepted', digest: model.digest });
+  async #serve(run: Run, model: EngineModel, place: Place): Promise<void> {
+    const { request } = run;
+    const { clock, engine } = this.#deps;
+    run.startedAt = clock.elapsed();
+    run.record?.attemptStarts(this.#options.self);
+    run.record?.to('running');
+    run.accepts(model);
     run.limit(this.#options.maxJobMs);
 
-    const input = foreign ? boundInput(request.input, model.contextLength) : request.input;
-    const chunks = new ChunkWriter(channel, run.stopped);
-    const startedAt = clock.elapsed();
-    let complete = false;
+    const input = this.#isOwn(run) ? request.input : boundInput(request.input, model);
+    let done: Done | undefined;
     for await (const event of engine.run({ model: model.name, input, resume: request.resume }, run.signal)) {
+      run.signal.throwIfAborted();
       switch (event.type) {
         case 'progress':
           run.phase = event.phase;
-          channel.send(event);
+          run.send(event);
           break;
         case 'chunk':
-          run.phase = 'decoding';
-          this.#countOutput(run, event.tokens);
-          await chunks.push(event);
+          this.#countOutput(run, place, event.tokens);
+          await run.write(event);
           break;
         case 'vectors':
-          channel.send(event);
-          if (!channel.writable) await Promise.race([channel.drained(), run.stopped]);
+          await run.writeVectors(event);
           break;
         case 'done':
-          await chunks.finish();
-          this.#countUsage(run, model.name, event.usage);
-          channel.send({ type: 'usage', ...event.usage });
-          channel.send({ type: 'end', reason: event.reason });
-          run.record?.end('completed', null);
-          complete = true;
+          done = event;
       }
     }
-    if (!complete) throw new GoGridError({ code: 'engine_failed', message: 'the engine stopped without an end' });
-    this.#queue.measured(clock.elapsed() - startedAt);
+    if (done === undefined) {
+      throw new GoGridError({ code: 'engine_failed', message: 'the engine stopped without an end' });
+    }
+    this.#countUsage(run, model, place, done);
+    // The engine is free, however slowly the answer is read.
+    this.#leave(place);
+    await run.writeEnd(done);
+    run.record?.end('completed', null);
   }
 
-  #sayFailed(run: Run, error: GoGridError): void {
+  #leave(place: Place): void {
+    if (place.leave()) this.#deps.loadChanged();
+  }
+
+  /** The slot is wanted back whether the engine stops or not. */
+  async #abandoned(run: Run): Promise<never> {
+    await run.abandoned;
+    this.#deps.log.warn({ model: run.model?.name }, 'the engine did not stop in time');
+    throw run.signal.reason;
+  }
+
+  async #sayWhy(run: Run, error: GoGridError): Promise<void> {
     const { code, retryAfterSecs } = error;
     const message = error.message.slice(0, 500);
-    if (run.accepted) {
-      run.channel.send({ type: 'error', code, message, ...(retryAfterSecs !== undefined && { retryAfterSecs }) });
-      run.record?.attemptEnds(code);
-      run.record?.end(code === 'cancelled' ? 'cancelled' : 'failed', code);
-    } else if (code === 'overloaded') {
-      this.#sayBusy(run);
-    } else {
-      run.channel.send({ type: 'reject', code, message });
-    }
+    if (run.givenBack !== undefined) await this.#giveBack(run, run.givenBack);
+    else if (run.accepted) {
+      run.send({ type: 'error', code, message, ...(retryAfterSecs !== undefined && { retryAfterSecs }) });
+    } else if (code === 'overloaded') this.#sayBusy(run);
+    else run.send({ type: 'reject', code, message });
+    run.record?.end(endOf(code), code);
     if (code === 'internal') logDefect(this.#deps.log, error, { job: run.request.job });
     else this.#deps.log.debug({ code, job: run.request.job }, 'a job ended early');
   }
 
+  #sayBusy(run: Run): void {
+    run.send({ type: 'busy', queue: this.#queue.depth, estimateMs: this.#queue.estimateFor(this.#ticketOf(run)) });
+    this.#deps.turnedAway?.(run.from);
+  }
+
+  /** Everything that was written is sent; after `owner` and `pause` the job may come back and finds a place. */
+  async #giveBack(run: Run, reason: HandOverReason): Promise<void> {
+    await run.flush();
+    if (reason === 'drain') return run.send({ type: 'handOver', reason });
+    this.#queue.keepFor(run.key);
+    run.send({ type: 'handOver', reason, estimateMs: this.#queue.estimateFor(this.#ticketOf(run)) });
+  }
+
+  /* ---- the owner goes first ---- */
+
+  /** For every job of the owner that waits, one of a peer that can go on elsewhere makes room. */
+  #makeWayForOwner(): void {
+    let wanted = this.#queue.waitingIn('owner');
+    if (wanted === 0) return;
+    for (const run of this.#runs.values()) if (run.place?.running && run.signal.aborted) wanted--;
+    for (const run of this.#movable().slice(0, Math.max(0, wanted))) run.giveBack('owner');
+  }
+
+  /** Running jobs of peers that lose nothing when they are given back, those first that have run shortest. */
+  #movable(): Run[] {
+    return [...this.#runs.values()]
+      .filter((run) => run.place?.running && !run.signal.aborted && !this.#isOwn(run))
+      .filter(({ transcript, request, model }) => transcript.canMove(request.input, model?.continues !== 'no'))
+      .sort((a, b) => b.startedAt - a.startedAt);
+  }
+
+  #isOwn(run: Run): boolean {
+    return run.from === this.#options.self;
+  }
+
+  #laneOf(from: NodeId): Lane {
+    return laneOf({ own: from === this.#options.self, credits: this.#options.credits, quoted: false });
+  }
+
   /* ---- bookkeeping ---- */
 
-  /** Registers the run and returns the older run of the same job, if one is still here. */
-  #enlist(run: Run): Run | undefined {
-    const older = this.#runs.get(run.key);
+  #ticketOf(run: Run): Ticket {
+    const { input, model, resume } = run.request;
+    const lane = this.#laneOf(run.from);
+    return {
+      key: run.key,
+      lane,
+      account: run.from,
+      work: `${input.kind} ${model}`,
+      // In its own lane the owner shares with nobody.
+      inputTokens: lane === 'owner' ? 0 : demandOf(input).promptTokens + (resume?.tokens ?? 0),
+    };
+  }
+
+  #enlist(run: Run): void {
     this.#runs.set(run.key, run);
-    this.#openPerPeer.set(run.from, (this.#openPerPeer.get(run.from) ?? 0) + 1);
-    return older;
+    // Nobody joins the jobs of this machine's own user from outside, so nothing of them is kept.
+    if (this.#isOwn(run)) run.transcript.drop();
+    this.#admission.opened(run.from);
   }
 
   #dismiss(run: Run): void {
     run.finish();
     if (this.#runs.get(run.key) === run) this.#runs.delete(run.key);
-    const open = (this.#openPerPeer.get(run.from) ?? 1) - 1;
-    if (open > 0) this.#openPerPeer.set(run.from, open);
-    else this.#openPerPeer.delete(run.from);
+    this.#admission.left(run.from);
   }
 
-  #sendAway(key: string): void {
-    this.#sentAway.add(key);
-    const [oldest] = this.#sentAway;
-    if (this.#sentAway.size > JOB.maxRecent && oldest !== undefined) this.#sentAway.delete(oldest);
-  }
-
-  #openRecord(run: Run, book: JobBook): OpenJob {
+  #openRecord(run: Run, place: Place): OpenJob {
     const { request, from } = run;
-    const record = book.open({
+    const record = this.#deps.book.open({
       id: request.job,
       kind: request.input.kind,
       direction: 'in',
       model: request.model,
       requester: from,
-      lane: 'paid',
+      lane: this.#laneOf(from),
       privacy: null,
     });
     record.onCancel = (reason) => {
-      this.#sendAway(run.key);
+      this.#admission.sendAway(run.key);
       run.stop(reason);
     };
     record.tokensOut = request.resume?.tokens ?? 0;
-    record.attemptStarts(this.#options.self);
-    record.to('running');
+    record.waiting = () =>
+      run.accepted
+        ? { where: 'engine', phase: run.phase }
+        : { where: 'queue', ahead: place.position(), estimateMs: place.estimateMs() };
     return record;
   }
 
-  #countOutput(run: Run, tokens: number): void {
-    this.#tokensOut += tokens;
-    if (run.record !== undefined) {
-      run.record.tokensOut += tokens;
-      run.record.firstToken();
-    }
-    const second = Math.floor(this.#deps.clock.elapsed() / 1000);
-    const last = this.#tokensBySecond.at(-1);
-    if (last?.second === second) last.tokens += tokens;
-    else this.#tokensBySecond.push({ second, tokens });
-    if (this.#tokensBySecond.length > RATE_WINDOW_SECS) this.#tokensBySecond.shift();
+  /** For every token: nothing here may cost more than a few additions. */
+  #countOutput({ record }: Run, place: Place, tokens: number): void {
+    place.wrote(tokens);
+    this.#tally.wrote(tokens);
+    if (record === undefined) return;
+    record.tokensOut += tokens;
+    record.firstToken();
+    record.waiting = undefined;
   }
 
-  #countUsage(run: Run, model: string, usage: Omit<JobUsage, 'type'>): void {
-    this.#tokensIn += usage.promptTokens;
-    const rate = usage.decodeMs > 0 ? (usage.outputTokens * 1000) / usage.decodeMs : 0;
-    const before = this.#rates.get(model);
-    if (rate > 0) this.#rates.set(model, before === undefined ? rate : before + RATE_WEIGHT * (rate - before));
+  #countUsage(run: Run, model: EngineModel, place: Place, { usage, reason }: Omit<Done, 'type'>): void {
+    place.counted(usage);
+    this.#tally.read(usage.promptTokens);
+    if (this.#rates.measured(model.name, { input: run.request.input, usage })) this.#deps.ratesChanged?.();
+    if (!this.#isOwn(run)) this.#transcripts.keep(run.key, { model, transcript: run.transcript, usage, reason });
     if (run.record === undefined) return;
     run.record.tokensIn = usage.promptTokens;
     run.record.tokensOut = (run.request.resume?.tokens ?? 0) + usage.outputTokens;
-    run.record.tokensPerSecond = rate > 0 ? rate : null;
+    run.record.tokensPerSecond = usage.decodeMs > 0 ? (usage.outputTokens * 1000) / usage.decodeMs : null;
     run.record.attemptEnds(null);
   }
 }
 
-/** One stream being served: who asked, what stops it, and the sign of life while nothing else is sent. */
-class Run {
-  readonly from: NodeId;
-  readonly request: JobRequest;
-  readonly channel: ProviderChannel;
-  readonly key: string;
-  /** Resolves when the run was told to stop. */
-  readonly stopped: Promise<void>;
-  /** Resolves when the run has left. */
-  readonly ended: Promise<void>;
-  accepted = false;
-  phase: Phase = 'prefill';
-  /** What the requester hears while there is nothing else to say. */
-  status: () => ToRequester = () => ({ type: 'progress', phase: this.phase });
-  record: OpenJob | undefined;
-  readonly #clock: Clock;
-  readonly #stop = new AbortController();
-  readonly #end = Promise.withResolvers<void>();
-  readonly #life: Timer;
-  readonly #limits: Timer[] = [];
-  #finished = false;
-
-  constructor(from: NodeId, request: JobRequest, channel: ProviderChannel, clock: Clock) {
-    this.from = from;
-    this.request = request;
-    this.channel = channel;
-    this.key = `${from}/${request.job}`;
-    this.#clock = clock;
-    this.stopped = new Promise((resolve) => this.signal.addEventListener('abort', () => resolve(), { once: true }));
-    this.ended = this.#end.promise;
-    this.#life = every(clock, JOB.progressEveryMs, () => this.channel.send(this.status()));
-    if (request.deadlineMs !== undefined) this.limit(request.deadlineMs);
-    void this.#listen();
-  }
-
-  get signal(): AbortSignal {
-    return this.#stop.signal;
-  }
-
-  stop(reason: GoGridError): void {
-    this.#stop.abort(reason);
-  }
-
-  /** Stops the run after `ms` milliseconds, unless something else does so earlier. */
-  limit(ms: number): void {
-    const timeUp = () => this.stop(new GoGridError({ code: 'deadline_exceeded', message: 'the job ran out of time' }));
-    this.#limits.push(this.#clock.after(ms, timeUp));
-  }
-
-  finish(): void {
-    this.#finished = true;
-    this.#life.cancel();
-    for (const limit of this.#limits) limit.cancel();
-    this.channel.close();
-    this.#end.resolve();
-  }
-
-  /** A requester says nothing but `cancel`; that, its silence for ever, or a broken stream all mean: stop. */
-  async #listen(): Promise<void> {
-    await this.channel.receive().catch(() => undefined);
-    if (!this.#finished) this.stop(new GoGridError({ code: 'cancelled', message: 'the requester is gone' }));
-  }
-}
-
-function modelNotFound(model: string): GoGridError {
-  return new GoGridError({ code: 'model_not_found', message: `model '${model}' not found` });
+/** How a job that did not run to its end stands in the book: given back is not failed. */
+function endOf(code: ErrorCode): 'cancelled' | 'expired' | 'failed' {
+  if (code === 'deadline_exceeded') return 'expired';
+  return code === 'cancelled' || code === 'preempted' || code === 'shutting_down' ? 'cancelled' : 'failed';
 }

@@ -1,52 +1,47 @@
 /**
- * The requester flow: one job from a surface to a provider and back. Candidates, rank, open, deliver; and when a provider
- * fails, place again and go on exactly where it stopped. Read `run` from top to bottom.
+ * The requester flow: one job from a surface to a provider and back. Decide, offer, deliver; wait in line when all are
+ * busy; and when a provider fails or gives the job back, place again and go on exactly where it stopped. Read `run` from
+ * top to bottom.
  */
 
-import type { Clock, Timer } from '../clock.ts';
 import { GoGridError, toGoGridError } from '../errors.ts';
+import { JOB } from '../limits/jobs.ts';
 import { type NodeId, newJobId } from '../protocol/ids.ts';
-import type { JobRequest, ToRequester } from '../protocol/job.ts';
 import { parseModelRef } from '../protocol/model-name.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { Ask } from './ask.ts';
 import type { JobBook } from './book.ts';
 import { checkRequest, stopsOf } from './bounds.ts';
-import type { Candidates } from './candidates.ts';
-import { blameOf, brokenOff, failureOf, noProvider } from './failure.ts';
-import { memoryChannel } from './memory-channel.ts';
+import { blameOf, brokenOff, failureOf, noProvider, type OwnModels } from './failure.ts';
+import {
+  LEFT,
+  noteBusy,
+  noteHandOver,
+  type OfferDeps,
+  offerJob,
+  outcomeOf,
+  type Placement,
+  type Round,
+} from './offer.ts';
 import type { JobOutput, JobSpec } from './output.ts';
-import type { PeerLink, ProviderChannel, RequesterChannel } from './ports.ts';
-import { type Candidate, rank } from './ranking.ts';
 import { planResume } from './resume.ts';
-import { watchSilence } from './silence.ts';
+import type { Decision, Outcome, Weighed } from './routing/decision.ts';
+import { WaitingLines, type WaitingOptions } from './waiting-line.ts';
 
-export interface RequesterDeps {
-  readonly candidates: Candidates;
-  readonly link: PeerLink;
-  /** The provider flow of this node, for what runs here. */
-  readonly handleLocally: (request: JobRequest, channel: ProviderChannel) => void;
+export interface RequesterDeps extends OfferDeps {
+  readonly ownModels: OwnModels;
   readonly book: JobBook;
-  readonly clock: Clock;
   readonly randomBytes: (size: number) => Uint8Array;
   readonly log: Logger;
 }
 
-/** A provider that has taken the job. */
-interface Placement {
-  readonly node: NodeId;
-  readonly digest: string;
-  readonly channel: RequesterChannel;
-  readonly silence: Timer | undefined;
-}
-
 export class Requester {
   readonly #deps: RequesterDeps;
-  /** Jobs this node has at each peer: a beat is older than they are. */
-  readonly #inFlight = new Map<NodeId, number>();
+  readonly #lines: WaitingLines;
 
-  constructor(deps: RequesterDeps) {
+  constructor(options: WaitingOptions, deps: RequesterDeps) {
     this.#deps = deps;
+    this.#lines = new WaitingLines(options, deps.clock);
   }
 
   /** See `RunJob` in output.ts. */
@@ -55,11 +50,10 @@ export class Requester {
     try {
       while (true) {
         const placement = yield* this.#place(ask);
-        yield* this.#announce(ask, placement);
         const failure = yield* this.#deliver(ask, placement);
-        if (failure === undefined) return;
-        this.#prepareToContinue(ask, placement, failure);
+        if (failure === undefined || this.#isComplete(ask, placement, failure)) break;
       }
+      yield* this.#complete(ask);
     } catch (thrown) {
       throw this.#fail(ask, toGoGridError(thrown));
     } finally {
@@ -67,9 +61,38 @@ export class Requester {
     }
   }
 
-  /** Jobs this node has open at a peer. */
-  inFlightAt(node: NodeId): number {
-    return this.#inFlight.get(node) ?? 0;
+  /**
+   * Where a job would go, and why. Nothing runs, nothing is sent, and no record stays.
+   * @throws GoGridError `invalid_request`
+   */
+  async explain(spec: JobSpec, signal: AbortSignal): Promise<Decision> {
+    const ref = parseModelRef(spec.model);
+    checkRequest(spec);
+    const { input, privacy } = spec;
+    return this.#deps.router.decide(
+      { ref, input, privacy, digest: undefined, delivered: 0, failed: new Set() },
+      signal,
+    );
+  }
+
+  /** The jobs that wait here since every provider is full. */
+  get waiting(): Pick<WaitingLines, 'depth' | 'room' | 'models'> {
+    return this.#lines;
+  }
+
+  /** Calls back when `waiting` changed; returns the way to stop it. */
+  onWaitingChanged(listener: () => void): () => void {
+    return this.#lines.onChanged(listener);
+  }
+
+  /** Something changed that may have made room somewhere. @param models of these, or of all */
+  wake(models?: readonly string[]): void {
+    this.#lines.wake(models);
+  }
+
+  /** An idle worker asks for jobs. @returns how many will come, if the worker may have them */
+  offer(node: NodeId, models: readonly string[], slots: number): number {
+    return this.#lines.offer(node, models, slots);
   }
 
   /* ---- the steps of the flow, in their order ---- */
@@ -90,201 +113,199 @@ export class Requester {
     return new Ask(spec, ref, job, signal, clock);
   }
 
-  /** Asks the candidates, best first, until one takes the job. */
+  /** Asks the candidates, best first, until one takes the job; while all of them are busy it waits in line here. */
   async *#place(ask: Ask): AsyncGenerator<JobOutput, Placement> {
     ask.job.to('placing');
-    const refusals: GoGridError[] = ask.brokenBy === undefined ? [] : [ask.brokenBy];
-    for (const candidate of await this.#candidates(ask)) {
-      ask.throwIfOver();
-      try {
-        return yield* this.#offer(ask, candidate);
-      } catch (thrown) {
-        const error = toGoGridError(thrown);
-        ask.throwIfOver();
-        const blame = blameOf(error);
-        if (blame === 'request') throw error;
-        if (blame === 'provider') ask.countFailure(candidate.node, error);
-        refusals.push(error);
+    // A newcomer does not overtake those that wait for the same; one that comes back tries at once.
+    const newcomer = ask.cut === undefined && this.#lines.depth > 0;
+    if (newcomer && this.#lines.isWaitedFor(ask.wanted())) yield* this.#waitInLine(ask, undefined);
+    let again = 0;
+    while (true) {
+      const round = await this.#decide(ask);
+      for (const candidate of inOrder(round.decision.candidates, ask.place?.takeWorker())) {
+        // Another digest goes on with the answer only when nobody has this one; who has it and is busy has it.
+        if (candidate.otherDigest && round.busyMs !== undefined) continue;
+        if (candidate.node === ask.full?.node) {
+          noteBusy(round, ask.full.forMs);
+          continue;
+        }
+        // More at once the peer would cut off, and they would look like failures of it.
+        if (!candidate.local && this.#deps.router.inFlightAt(candidate.node) >= JOB.maxOpenAtPeer) {
+          noteBusy(round, JOB.askAgainMinMs);
+          continue;
+        }
+        const placement = yield* offerJob(ask, candidate, round, this.#deps);
+        if (placement !== undefined) return placement;
+      }
+      if (round.busyMs !== undefined) {
+        yield* this.#waitInLine(ask, round.busyMs);
+        ask.full = undefined;
+      } else if (again++ >= JOB.maxAttempts || !(await this.#isSomebodyElseThere(ask, round))) {
+        throw this.#refusal(ask, round);
       }
     }
-    const refusal = noProvider(ask.ref, ask.spec.privacy, refusals, this.#deps.candidates);
-    throw ask.resume === undefined ? refusal : brokenOff(refusal);
   }
 
-  async #candidates(ask: Ask): Promise<Candidate[]> {
-    const { candidates, link } = this.#deps;
-    const mayLeave = ask.spec.privacy === 'mesh';
-    const usable = () =>
-      candidates
-        .providersOf(ask.ref.name)
-        .filter(({ digest }) => ask.ref.digest === undefined || ask.ref.digest === digest)
-        .filter(({ local }) => local || mayLeave);
-    let found = usable();
-    if (found.length === 0 && mayLeave) {
-      await link.findProviders(ask.ref.name, ask.signal);
-      found = usable();
-    }
-    return rank(
-      found.map((known) => ({
-        ...known,
-        // A beat is older than the jobs this node has there itself.
-        load: known.local ? known.load : Math.max(known.load, this.inFlightAt(known.node)),
-        otherDigest: ask.digest !== undefined && ask.digest !== known.digest,
-        failed: ask.failed.has(known.node),
-      })),
-    );
+  /** Where it took a while to be turned down, somebody may be there by now who was not when it was decided whom to ask. */
+  async #isSomebodyElseThere(ask: Ask, round: Round): Promise<boolean> {
+    if (!round.queued && this.#deps.clock.elapsed() - round.at < JOB.askAgainMinMs) return false;
+    const { decision } = await this.#decide(ask);
+    return decision.candidates.some(({ failed }) => !failed);
+  }
+
+  async #decide(ask: Ask): Promise<Round> {
+    ask.throwIfOver();
+    const query = ask.query();
+    const decision = await this.#deps.router.decide(query, ask.signal);
+    ask.throwIfOver();
+    ask.job.decision = decision;
+    return {
+      query,
+      decision,
+      refusals: [],
+      busyMs: undefined,
+      at: this.#deps.clock.elapsed(),
+      queued: false,
+    };
+  }
+
+  #refusal(ask: Ask, { decision, refusals }: Round): GoGridError {
+    const { cut, resume, ref, spec } = ask;
+    // That a provider failed says more than that it cannot be reached now; that one gave the job back says less.
+    const all = cut === undefined ? refusals : blameOf(cut) === 'provider' ? [cut, ...refusals] : [...refusals, cut];
+    const refusal = noProvider(ref, spec.privacy, decision.excluded, all, this.#deps.ownModels);
+    return cut === undefined || resume === undefined ? refusal : brokenOff(refusal, cut);
   }
 
   /**
-   * Offers the job to one provider and waits in its queue.
-   * @throws GoGridError why it does not run there
+   * Every provider is full: waits here until it is this job's turn to ask them again.
+   * @param busyMs what they said; undefined when it stands behind others and has not asked
+   * @throws GoGridError `overloaded` when there is no room, or it has waited too long
    */
-  async *#offer(ask: Ask, candidate: Candidate): AsyncGenerator<JobOutput, Placement> {
-    const { node, local } = candidate;
-    ask.job.attemptStarts(node);
-    this.#count(node, +1);
-    let channel: RequesterChannel | undefined;
-    let silence: Timer | undefined;
-    let taken = false;
+  async *#waitInLine(ask: Ask, busyMs: number | undefined): AsyncGenerator<JobOutput> {
     try {
-      channel = await this.#open(ask, node, local);
-      silence = local ? undefined : watchSilence(channel, this.#deps.clock);
-      ask.attach(channel);
-      while (true) {
-        const message = await channel.receive();
-        switch (message?.type) {
-          case 'queued':
-            ask.job.to('queued');
-            yield ask.waits({ where: 'queue', ahead: message.position, estimateMs: message.estimateMs });
-            break;
-          case 'progress':
-            yield ask.waits({ where: 'engine', phase: message.phase });
-            break;
-          case 'accepted':
-            ask.job.waiting = undefined;
-            ask.job.direction = local ? 'local' : 'out';
-            ask.job.lane = local ? 'owner' : 'paid';
-            ask.job.attemptAccepted(message.digest);
-            ask.job.to('running');
-            taken = true;
-            return { node, digest: message.digest, channel, silence };
-          default:
-            throw failureOf(message);
-        }
-      }
+      if (ask.place === undefined) ask.place = this.#lines.enter(ask.wanted(), ask.askedAt, busyMs);
+      else ask.place.allBusy(busyMs ?? 0);
+      const { place } = ask;
+      ask.job.to('queued');
+      do {
+        yield ask.waits(() => place.wait());
+      } while ((await place.next(ask.signal)) === 'moved');
     } catch (thrown) {
-      ask.job.attemptEnds(toGoGridError(thrown).code);
-      throw thrown;
-    } finally {
-      if (!taken) {
-        silence?.cancel();
-        channel?.close();
-        this.#count(node, -1);
-      }
+      ask.throwIfOver();
+      const error = toGoGridError(thrown);
+      throw ask.cut === undefined || ask.resume === undefined ? error : brokenOff(error, ask.cut);
     }
   }
 
-  async #open(ask: Ask, node: NodeId, local: boolean): Promise<RequesterChannel> {
-    const request = ask.request();
-    if (!local) return this.#deps.link.openJob(node, request, ask.signal);
-    const { requester, provider } = memoryChannel(this.#deps.clock);
-    this.#deps.handleLocally(request, provider);
-    return requester;
-  }
-
-  *#announce(ask: Ask, placement: Placement): Generator<JobOutput> {
-    const { node, digest } = placement;
-    const route = node === this.#deps.link.self ? 'local' : this.#deps.link.route(node);
-    ask.digest = digest;
-    yield { type: 'placed', job: ask.job.id, provider: node, route, digest };
-  }
-
-  /** Passes the answer on. Returns why the provider failed, or undefined when the answer is complete. */
+  /** Passes the answer on. Returns why the provider has the job no more, or undefined when the answer is complete. */
   async *#deliver(ask: Ask, placement: Placement): AsyncGenerator<JobOutput, GoGridError | undefined> {
-    const { channel } = placement;
+    const { node, digest, channel, liveness, visit } = placement;
     const { answer, job } = ask;
+    let outcome: Outcome = LEFT;
     try {
+      ask.digest = digest;
+      // It has left its provider's queue: the next of this node's may have its place there.
+      this.#lines.wake([job.model]);
+      const route = node === this.#deps.link.self ? 'local' : this.#deps.link.route(node);
+      yield { type: 'placed', job: job.id, provider: node, route, digest };
       while (true) {
-        const message = await receiveOrFail(channel);
-        switch (message.type) {
-          case 'chunk': {
-            const piece = answer.take(message);
-            job.tokensOut = answer.tokens;
-            if (piece !== undefined) {
-              job.firstToken();
-              job.waiting = undefined;
-              yield piece;
-            }
-            if (answer.stopped) return yield* this.#complete(ask);
-            break;
-          }
+        liveness.waits();
+        const message = await channel.receive();
+        if (message?.type === 'chunk') {
+          liveness.token();
+          const piece = answer.take(message);
+          job.tokensOut = answer.tokens;
+          job.firstToken();
+          job.waiting = undefined;
+          if (piece !== undefined) yield piece;
+          if (!answer.stopped) continue;
+          outcome = { kind: 'completed', usage: undefined };
+          return undefined;
+        }
+        liveness.other();
+        switch (message?.type) {
           case 'vectors':
             answer.keepVectors(message);
             break;
-          case 'progress':
-            yield ask.waits({ where: 'engine', phase: message.phase });
+          case 'progress': {
+            const { phase } = message;
+            yield ask.waits(() => ({ where: 'engine', phase }));
             break;
+          }
           case 'usage':
             answer.usage = message;
             break;
           case 'end':
             answer.reason = message.reason;
-            return yield* this.#complete(ask);
-          default:
+            outcome = { kind: 'completed', usage: answer.usage };
+            return undefined;
+          case 'handOver':
+            noteHandOver(visit, message);
             return failureOf(message);
+          default:
+            throw failureOf(message);
         }
       }
     } catch (thrown) {
       ask.throwIfOver();
-      return toGoGridError(thrown);
+      const error = toGoGridError(thrown);
+      outcome = outcomeOf(error);
+      return error;
     } finally {
-      placement.silence?.cancel();
+      liveness.cancel();
       channel.close();
-      this.#count(placement.node, -1);
+      visit.ends(outcome);
+      this.#lines.wake([job.model]);
     }
   }
 
-  *#complete(ask: Ask): Generator<JobOutput, undefined> {
+  /**
+   * A provider has the job no more.
+   * @returns true when its answer is complete all the same; else another one may take the job
+   * @throws GoGridError when nobody can go on with it
+   */
+  #isComplete(ask: Ask, { node }: Placement, failure: GoGridError): boolean {
+    const { job, answer, spec } = ask;
+    ask.cutOff(failure.code);
+    const plan = planResume(spec.input, answer.delivered(), spec.whole !== true);
+    if (plan.kind === 'complete') {
+      answer.reason = plan.reason;
+      return true;
+    }
+    const blame = blameOf(failure);
+    if (blame === 'request' && ask.cut === undefined) throw failure;
+    if (blame === 'provider') ask.countFailure(node, failure);
+    else ask.countHandOver(node, failure);
+    ask.full = failure.code === 'overloaded' ? { node, forMs: 1000 * (failure.retryAfterSecs ?? 0) } : undefined;
+    if (plan.kind === 'impossible') throw cannotContinue(failure, plan.why);
+    ask.cut = failure;
+    ask.resume = plan.kind === 'continue' ? plan.resume : undefined;
+    if (plan.kind === 'continue') {
+      answer.goesOn(stopsOf(spec.input));
+    } else {
+      answer.startsAgain();
+      ask.digest = undefined;
+    }
+    job.tokensOut = answer.tokens;
+    job.to('handing-over');
+    const { id } = job;
+    this.#deps.log.info({ job: id, code: failure.code, at: answer.tokens }, 'a job moves to another provider');
+    return false;
+  }
+
+  *#complete(ask: Ask): Generator<JobOutput> {
     const { job, answer } = ask;
     const rest = answer.finish();
     if (rest !== undefined) yield rest;
     yield* answer.vectors();
-    const usage = answer.totals();
+    const usage = answer.totals(job.decision?.promptTokens);
     job.tokensIn = usage.promptTokens;
     job.tokensOut = usage.outputTokens;
     job.usageEstimated = usage.estimated;
     job.tokensPerSecond = usage.decodeMs > 0 ? (usage.outputTokens * 1000) / usage.decodeMs : null;
-    job.attemptEnds(null);
     job.end('completed', null);
     yield { type: 'done', reason: answer.reason, usage, job: job.record() };
-    return undefined;
-  }
-
-  /** A provider failed: throws unless the answer can be continued by another. */
-  #prepareToContinue(ask: Ask, placement: Placement, failure: GoGridError): void {
-    ask.job.attemptEnds(failure.code);
-    ask.throwIfOver();
-    const blame = blameOf(failure);
-    if (blame === 'request') throw failure;
-    if (blame === 'provider') ask.countFailure(placement.node, failure);
-    else ask.countHandOver(placement.node, failure);
-    const plan = planResume(ask.spec.input, ask.answer.delivered());
-    if (plan.kind === 'impossible') {
-      throw new GoGridError({
-        code: 'cannot_continue',
-        message: `the provider failed in mid-answer (${failure.code}), and the answer cannot be continued: ${plan.why}`,
-        hint: 'send the request again',
-        cause: failure,
-      });
-    }
-    ask.brokenBy = failure;
-    ask.resume = plan.kind === 'continue' ? plan.resume : undefined;
-    ask.answer.broke(stopsOf(ask.spec.input));
-    ask.job.to('handing-over');
-    this.#deps.log.info(
-      { job: ask.job.id, code: failure.code, at: ask.answer.tokens },
-      'a job moves to another provider',
-    );
   }
 
   #fail(ask: Ask, error: GoGridError): GoGridError {
@@ -292,18 +313,21 @@ export class Requester {
     if (error.code === 'cancelled') job.end('cancelled', 'cancelled');
     else if (error.code === 'deadline_exceeded') job.end('expired', error.code);
     else job.end('failed', error.code);
-    return error;
-  }
-
-  #count(node: NodeId, change: number): void {
-    const count = this.inFlightAt(node) + change;
-    if (count > 0) this.#inFlight.set(node, count);
-    else this.#inFlight.delete(node);
+    return error.with({ job: job.id });
   }
 }
 
-async function receiveOrFail(channel: RequesterChannel): Promise<ToRequester> {
-  const message = await channel.receive();
-  if (message === undefined) throw failureOf(message);
-  return message;
+/** The candidates, with the worker that pulled for this job in front if it is one of them. */
+function inOrder(candidates: readonly Weighed[], worker: NodeId | undefined): readonly Weighed[] {
+  const pulled = worker === undefined ? undefined : candidates.find(({ node }) => node === worker);
+  return pulled === undefined ? candidates : [pulled, ...candidates.filter((other) => other !== pulled)];
+}
+
+function cannotContinue(failure: GoGridError, why: string): GoGridError {
+  return new GoGridError({
+    code: 'cannot_continue',
+    message: `the provider stopped in mid-answer (${failure.code}), and the answer cannot be continued: ${why}`,
+    hint: 'send the request again',
+    cause: failure,
+  });
 }

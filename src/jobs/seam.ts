@@ -11,6 +11,7 @@ export class Seam {
   readonly #completions: readonly string[];
   #held = '';
   #spaceDone: boolean;
+  #repeated = false;
   #open = true;
 
   /**
@@ -21,6 +22,16 @@ export class Seam {
     this.#space = delivered.slice(delivered.trimEnd().length);
     this.#spaceDone = this.#space === '';
     this.#completions = stops.flatMap((stop) => completionsOf(stop, delivered));
+  }
+
+  /** The next provider wrote the white space again, and it was taken away. */
+  get repeated(): boolean {
+    return this.#repeated;
+  }
+
+  /** Something was written of which it is not known yet whether the client gets it. */
+  get holdsBack(): boolean {
+    return this.#held !== '';
   }
 
   /** What the client gets of the next piece; `stopped` when a stop sequence was completed and the answer is over. */
@@ -45,7 +56,10 @@ export class Seam {
   /** Whether it is decided how the continuation begins. */
   #skipSpace(): boolean {
     if (this.#held.length < this.#space.length && this.#space.startsWith(this.#held)) return false;
-    if (this.#held.startsWith(this.#space)) this.#held = this.#held.slice(this.#space.length);
+    if (this.#held.startsWith(this.#space)) {
+      this.#held = this.#held.slice(this.#space.length);
+      this.#repeated = true;
+    }
     this.#spaceDone = true;
     return true;
   }

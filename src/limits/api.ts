@@ -18,6 +18,13 @@ export const API = {
   keepAliveTimeoutMs: 72_000,
   /** Model names carry a registry host, a namespace and a tag; Fastify's default of 100 cuts them. */
   maxParamChars: 1024,
+  maxToolNameChars: 200,
+  maxCallIdChars: 200,
+  maxOptionNameChars: 64,
+  /** Such as `1h30m`. */
+  maxDurationChars: 40,
+  /** Of a path that does not exist, in the error that says so. */
+  maxShownPathChars: 200,
   /** Node's fetch gives up after 300 s without headers; proxies much sooner: show life by then. */
   headersWithinMs: 20_000,
   /** Idle streams get a comment or an empty chunk, so that no proxy takes them for dead. */

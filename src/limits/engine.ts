@@ -55,6 +55,8 @@ export const EMBEDDED = {
   /** A text in the metadata that is kept, such as the chat template; the longest known has 20 KiB. */
   maxTextBytes: 1 * MIB,
   maxTensors: 65_536,
+  /** Of tensors in a file: usual is 32 bytes. */
+  maxAlignmentBytes: 1 * MIB,
   /** ggml's own bound. */
   maxDimensions: 4,
   /** A start waits so long for hashes: enough for the starter, and no node starts later for a model of 40 GiB. */
@@ -80,6 +82,8 @@ export const EMBEDDED = {
   maxPieceChars: 2 * KIB,
   /** Signs of progress that wait to be taken; a call has no more phases than three. */
   maxQueuedProgress: 8,
+  /** The longest character has 4 bytes; whatever is incomplete after so many tokens stays so. */
+  maxHeldTokens: 4,
   /** Ollama's default too: every token of context costs memory, whether used or not. */
   defaultContextTokens: 4096,
   minContextTokens: 64,

@@ -11,6 +11,8 @@ export const FRAME = {
   maxOutboundStreams: 512,
   /** A frame's length is a varint of at most this many bytes (2^28). */
   maxLengthBytes: 4,
+  /** First size of the buffer for a frame that comes in pieces; it doubles, so that a claimed length costs nothing. */
+  firstBufferBytes: 1 * KIB,
   /** Depth of CBOR nesting accepted: tool schemas nest, attacks nest deeper. */
   maxDepth: 64,
   /** Bytes past the window that wait unread: signs of life, which no window holds back. */
@@ -25,6 +27,8 @@ export const FRAME = {
 export const MESH = {
   /** `hello` is one round trip; who needs longer is not a node. */
   helloTimeoutMs: 2_000,
+  /** Hello, its answer and nothing else: any window holds them. */
+  helloWindowBytes: 16 * KIB,
   stateTimeoutMs: 3_000,
   dialTimeoutMs: 5_000,
   beatEveryMs: 30_000,
@@ -33,7 +37,7 @@ export const MESH = {
   /** Three missed beats. */
   beatTtlMs: 90_000,
   maxBeatBytes: 250,
-  /** Changes of status go out at most this often: gossip among twenty nodes carries some 25 messages a second. */
+  /** Changes of status, and of a line's length by half, go out at most this often: gossip among twenty nodes carries some 25 messages a second. */
   statusEveryMs: 2_000,
   /** A status that does not last this long is not worth a message; what is measured is the change to all, 60 ms. */
   statusSettleMs: 10,
@@ -41,11 +45,18 @@ export const MESH = {
   profileEveryMs: 1_000,
   maxProfileBytes: 64 * KIB,
   maxModelsPerProfile: 512,
+  /** As long as Ollama accepts: host, namespace, name and tag of 80 characters at most, with separators. */
+  maxModelNameChars: 330,
+  maxNodeNameChars: 64,
+  /** Authors whose key was checked, which costs 2–3 ms and is done once; the oldest makes room. */
+  maxCheckedKeys: 10_000,
   maxAddressesPerProfile: 16,
   /** Nodes a directory holds; the oldest beat makes room. */
   maxDirectory: 10_000,
   /** Tombstones of nodes that left, so that an old beat does not bring them back. */
   maxTombstones: 10_000,
+  /** Nodes of a page taken in at once: the first check of an author's key costs 2–3 ms, and other work gets its turn between. */
+  stateNodesPerTurn: 2,
   /** Entries in one `state` frame; a directory is sent in pages. */
   statePageNodes: 32,
   maxStateBytes: 64 * MIB,
@@ -87,6 +98,12 @@ export const MESH = {
   dhtFindMs: 2_000,
   dhtProvideMs: 10_000,
   dhtMaxProviders: 8,
+  /** Jobs that waited no longer than this are not worth a walk: most find a provider that has a slot by then. */
+  workSettleMs: 1_000,
+  /** While jobs wait their record is placed again: each time those who keep it hear that there is work now. */
+  workRenewMs: 30_000,
+  /** Models with waiting jobs that a node tells the DHT of at once. */
+  maxWorkModels: 8,
   /** Signatures that fail, per peer and minute, before the connection is closed. */
   maxBadPerMinute: 32,
   /** Gossip messages from one peer a second, sustained; above it they are ignored. */
@@ -102,6 +119,11 @@ export const MESH = {
   /** State exchanges that one peer may have open here, and how many it may begin a second. */
   maxStatePerPeer: 2,
   maxStatePerSecond: 2,
+  /** One question for work and its answer; the coordinator may have to ask in turn who the worker is. */
+  workTimeoutMs: 3_000,
+  /** Questions for work that one peer may have open here, and how many it may ask a second: one whenever a job of its own ends. */
+  maxWorkPerPeer: 2,
+  maxWorkPerSecond: 10,
   /** Bytes of one state page: far under a frame, so that the largest profile still fits on top. */
   statePageBytes: 128 * KIB,
   /** One state exchange in all: 64 MiB over a slow line. */
@@ -120,9 +142,12 @@ export const MESH = {
   maxPings: 8,
   /** Round trips kept per peer; their median is its latency. */
   latencySamples: 5,
-  latencyEveryMs: 60_000,
-  /** As long as a beat lives: a connection is not asked more often than the node behind it is believed. */
-  connectionCheckMs: 90_000,
+  /** A ping costs a stream, some ten packets: to twenty peers every minute it was a sixth of an idle node's traffic. */
+  latencyEveryMs: 120_000,
+  /** Twice as long as a beat lives: by then the node behind a connection that answers nothing is forgotten. */
+  connectionCheckMs: 180_000,
+  /** Yamux's own ping to every peer: a TCP connection without a byte for two minutes is closed. */
+  muxerPingMs: 90_000,
   /** Gossip waiting for a peer that does not read; past it that peer's stream is given up. */
   maxGossipBacklogBytes: 4 * MIB,
   /** One gossip transmission: all it may hold, at the largest size. */
@@ -138,6 +163,8 @@ export const MESH = {
   maxDhtRecords: 20_000,
   /** Peers that a user has accepted, and as many blocked: each was one decision of a person. */
   maxAccepted: 1_024,
+  /** Peers that may see prompts of the tier `friends`: each was one decision of a person. */
+  maxFriends: 1_024,
   /** Peers that are connected and wait to be accepted: a list that a person reads, and an eighth of the connections. */
   maxWaiting: 64,
   /** Of them, from one address: one machine with many keys must not push out the others. */

@@ -22,6 +22,24 @@ export const HOME = {
   logReadStepBytes: 256 * KIB,
 } as const;
 
+/** The end of a node. */
+export const STOP = {
+  /** Part of the grace time that is kept for closing what is open: last words to clients, goodbye to the mesh, the disk. */
+  closingMs: 2_000,
+} as const;
+
+/** What of a text or an error is shown, and looked at. */
+export const SHOWN = {
+  /** A wrong value is shown in the error, but not a whole novel of it. */
+  maxValueChars: 80,
+  /** Longer than any name of ours; what is longer is no typo, and comparing it costs time. */
+  maxTypoChars: 80,
+  /** How deep a chain of causes is followed; libraries wrap two or three times. */
+  maxCauses: 4,
+  /** Frames of a stack that say where; the rest is the runtime's. */
+  maxFrames: 10,
+} as const;
+
 /** Programs that a command starts (src/sandbox.ts). */
 export const SANDBOX = {
   /** What is kept of a program's standard error: enough for its last words. */

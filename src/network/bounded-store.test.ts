@@ -16,7 +16,8 @@ const key = (name: string) => ({ toString: () => name }) as never;
 describe('a bounded store', () => {
   it('drops what was put longest ago', async () => {
     const { values, store } = memoryStore();
-    const bounded = boundedStore(store, 3);
+    const told: string[] = [];
+    const bounded = boundedStore(store, 3, (put) => void told.push(put));
     for (const name of ['a', 'b', 'c']) await bounded.put(key(name), new Uint8Array());
     await bounded.put(key('a'), new Uint8Array(1));
     await bounded.put(key('d'), new Uint8Array());
@@ -24,6 +25,7 @@ describe('a bounded store', () => {
     await bounded.delete(key('c'));
     await bounded.put(key('e'), new Uint8Array());
     expect([...values.keys()].toSorted()).toEqual(['a', 'd', 'e']);
+    expect(told.join('')).toBe('abcade');
     expect(await bounded.get(key('a'))).toEqual(new Uint8Array(1));
   });
 });

@@ -5,15 +5,20 @@ import type { KadDHTComponents } from '@libp2p/kad-dht';
 type Datastore = KadDHTComponents['datastore'];
 type Key = Parameters<Datastore['put']>[0];
 
-/** The same store, in which at most `maxKeys` keys stand that were put through it; the one put longest ago makes room. */
-export function boundedStore(store: Datastore, maxKeys: number): Datastore {
+/**
+ * The same store, in which at most `maxKeys` keys stand that were put through it; the one put longest ago makes room.
+ * @param onPut is told the key of everything that is put
+ */
+export function boundedStore(store: Datastore, maxKeys: number, onPut: (key: string) => void): Datastore {
   const keys = new Map<string, Key>();
   const put: Datastore['put'] = async (key, value, options) => {
     keys.delete(key.toString());
     keys.set(key.toString(), key);
     const oldest = keys.size > maxKeys ? keys.values().next().value : undefined;
     if (oldest !== undefined) await remove(oldest, options);
-    return store.put(key, value, options);
+    const stored = await store.put(key, value, options);
+    onPut(key.toString());
+    return stored;
   };
   const remove: Datastore['delete'] = (key, options) => {
     keys.delete(key.toString());

@@ -1,6 +1,6 @@
 /**
- * The DHT: who serves a model, for a node whose directory does not know. A record says only that somebody served it once
- * (they stand for two days), so every hit is confirmed by asking the node itself.
+ * Records in the DHT, of two kinds: who serves a model, and who has jobs for it that wait. A record says only that it was so
+ * when it was placed: others keep it for two days and nobody can take it back, so whoever finds one asks the node itself.
  */
 
 import { createHash } from 'node:crypto';
@@ -11,65 +11,89 @@ import type { Clock, Timer } from '../clock.ts';
 import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import type { Dialer } from './dial.ts';
-import type { Directory } from './ports.ts';
-import type { StateExchange } from './state.ts';
 
 /** Multicodec `raw`, multihash `sha2-256`. */
 const RAW = 0x55;
 const SHA2_256 = 0x12;
 
-/** The key under which providers of a model stand. @param model canonical name */
-export function modelKey(model: string): CID {
-  return CID.createV1(RAW, createDigest(SHA2_256, createHash('sha256').update(`model:${model}`).digest()));
+export type RecordKind = 'model' | 'work';
+
+/** The key under which nodes stand for a model. @param model canonical name */
+export function recordKey(kind: RecordKind, model: string): CID {
+  return CID.createV1(RAW, createDigest(SHA2_256, createHash('sha256').update(`${kind}:${model}`).digest()));
 }
 
-export interface ProviderRecordsDeps {
-  readonly dht: KadDHT;
+export interface DhtRecordsOptions {
+  readonly kind: RecordKind;
   readonly self: NodeId;
-  /** Whether this side works with a node: of all others no word is taken, and none is dialed. */
+  /** Milliseconds for which a model is named before its record is placed: what passes sooner costs nothing. */
+  readonly settleMs: number;
+  /** Milliseconds after which a record is placed again while its model is named; undefined leaves that to the DHT. */
+  readonly renewMs: number | undefined;
+}
+
+export interface DhtRecordsDeps {
+  readonly dht: Pick<KadDHT, 'provide' | 'findProviders' | 'cancelReprovide'>;
+  /** Whether this side works with a node: of all others no word is taken. */
   readonly accepts: (node: NodeId) => boolean;
-  readonly dialer: Pick<Dialer, 'reach'>;
-  readonly state: Pick<StateExchange, 'ask'>;
-  readonly directory: Directory;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-export class ProviderRecords {
-  readonly #deps: ProviderRecordsDeps;
+/** A node that stands under a key, not yet asked whether that is still so. */
+export interface RecordHit {
+  readonly node: NodeId;
+  /** Multiaddrs. */
+  readonly addresses: readonly string[];
+}
+
+export class DhtRecords {
+  readonly #options: DhtRecordsOptions;
+  readonly #deps: DhtRecordsDeps;
   readonly #stop = new AbortController();
-  #models: ReadonlySet<string> = new Set();
-  /** Models of which records stand with `#placedAmong` peers. */
-  #placed = new Set<string>();
+  /** The models to stand for, and `Clock.elapsed()` since when. */
+  #named = new Map<string, number>();
+  /** `Clock.elapsed()` when a record was last placed, with `#placedAmong` peers. */
+  readonly #placed = new Map<string, number>();
   #placedAmong = 0;
   #peers = 0;
-  #due: Timer | undefined;
+  #due: { readonly at: number; readonly timer: Timer } | undefined;
   #placing = false;
-  /** Rounds in a row in which a record could not be placed. */
+  /** Rounds in a row in which a record could not be placed, and when the next one may begin. */
   #failures = 0;
+  #notBefore = Number.NEGATIVE_INFINITY;
 
-  constructor(deps: ProviderRecordsDeps) {
+  constructor(options: DhtRecordsOptions, deps: DhtRecordsDeps) {
+    this.#options = options;
     this.#deps = deps;
   }
 
   stop(): void {
     this.#stop.abort();
-    this.#due?.cancel();
+    this.#due?.timer.cancel();
   }
 
-  /** The models this node serves now. Records of others are not renewed, and run out. */
+  /** The models this node stands for from now on. Records of others are not renewed, and run out. */
   provide(models: readonly string[]): void {
-    this.#models = new Set(models.slice(0, MESH.maxModelsPerProfile));
-    this.#schedule(MESH.dhtSettleMs);
+    const now = this.#deps.clock.elapsed();
+    const before = this.#named;
+    this.#named = new Map(models.map((model) => [model, before.get(model) ?? now]));
+    for (const [model, placedAt] of this.#placed) {
+      if (this.#named.has(model) || placedAt + (this.#options.renewMs ?? 0) > now) continue;
+      this.#placed.delete(model);
+      void this.#leaveToRunOut(model);
+    }
+    this.#schedule();
   }
 
   onAdmitted(): void {
     this.#peers++;
     // Records belong with the nodes closest to their key: among many more nodes those are others.
-    if (this.#peers < 2 * this.#placedAmong) return;
-    this.#placed.clear();
-    this.#schedule(MESH.dhtSettleMs);
+    if (this.#peers >= 2 * this.#placedAmong) {
+      this.#placed.clear();
+      this.#notBefore = this.#deps.clock.elapsed() + this.#options.settleMs;
+    }
+    this.#schedule();
   }
 
   onLeft(): void {
@@ -77,88 +101,93 @@ export class ProviderRecords {
   }
 
   /**
-   * Looks for providers until some are confirmed, `MESH.dhtFindMs` are over, or nobody is left to ask.
-   * @returns how many nodes said themselves that they serve the model; never rejects
+   * Walks through the DHT for nodes that stand for a model, and gives them as it finds them: until `MESH.dhtMaxProviders`
+   * were found, `MESH.dhtFindMs` are over, or nobody is left to ask. Never throws.
+   * @param skip nodes that need not be found again
    */
-  async find(model: string, signal: AbortSignal): Promise<number> {
+  async *find(model: string, signal: AbortSignal, skip?: (node: NodeId) => boolean): AsyncGenerator<RecordHit[]> {
+    const { dht, accepts } = this.#deps;
+    const { kind, self } = this.#options;
     const bounded = AbortSignal.any([signal, this.#stop.signal, AbortSignal.timeout(MESH.dhtFindMs)]);
-    const seen = new Set<NodeId>([this.#deps.self]);
+    const seen = new Set<NodeId>([self]);
     try {
-      for await (const event of this.#deps.dht.findProviders(modelKey(model), { signal: bounded })) {
+      for await (const event of dht.findProviders(recordKey(kind, model), { signal: bounded })) {
         if (event.name !== 'PROVIDER') continue;
         const hits = event.providers
           .map(({ id, multiaddrs }) => ({ node: id.toString(), addresses: multiaddrs.map(String) }))
-          .filter(({ node }) => !seen.has(node) && this.#deps.accepts(node))
+          .filter(({ node }) => !seen.has(node) && accepts(node) && skip?.(node) !== true)
           .slice(0, MESH.dhtMaxProviders);
         for (const { node } of hits) seen.add(node);
-        const answers = await Promise.all(hits.map((hit) => this.#confirm(hit.node, hit.addresses, model, bounded)));
-        const confirmed = answers.filter(Boolean).length;
-        if (confirmed > 0) return confirmed;
-        if (seen.size > MESH.dhtMaxProviders) break;
+        if (hits.length > 0) yield hits;
+        if (seen.size > MESH.dhtMaxProviders) return;
       }
     } catch {
-      // Time is over, or nobody answered: what was confirmed has been returned above.
-    }
-    return 0;
-  }
-
-  async #confirm(node: NodeId, addresses: string[], model: string, signal: AbortSignal): Promise<boolean> {
-    const { dialer, state, directory, log } = this.#deps;
-    const serves = () => directory.get(node)?.profile.models.some(({ name }) => name === model) === true;
-    if (serves()) return true;
-    try {
-      const connection = await dialer.reach(node, signal, addresses);
-      await state.ask(connection, 'self', signal);
-      return serves();
-    } catch {
-      log.debug({ node }, 'a provider in the DHT did not answer');
-      return false;
+      // Time is over, or nobody answered: what was found has been given.
     }
   }
 
-  #schedule(ms: number): void {
-    if (this.#stop.signal.aborted || this.#due !== undefined || this.#placing) return;
-    this.#due = this.#deps.clock.after(ms, () => {
+  /** `Clock.elapsed()` at which the record of a model is to be placed. */
+  #dueAt(model: string, namedAt: number): number {
+    const placedAt = this.#placed.get(model);
+    if (placedAt === undefined) return namedAt + this.#options.settleMs;
+    return placedAt + (this.#options.renewMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The next round is when the first record is due; without peers there is nobody to place it with. */
+  #schedule(): void {
+    if (this.#stop.signal.aborted || this.#placing || this.#peers <= 0) return;
+    const { clock } = this.#deps;
+    const first = Math.min(...[...this.#named].map(([model, namedAt]) => this.#dueAt(model, namedAt)));
+    const at = Math.max(first, this.#notBefore);
+    if (at === Number.POSITIVE_INFINITY || (this.#due !== undefined && this.#due.at <= at)) return;
+    this.#due?.timer.cancel();
+    const timer = clock.after(Math.max(0, at - clock.elapsed()), () => {
       this.#due = undefined;
       void this.#place();
     });
+    this.#due = { at, timer };
   }
 
   /** One after the other: a node with hundreds of models must not flood the mesh at its start. */
   async #place(): Promise<void> {
+    const { clock } = this.#deps;
+    const { settleMs } = this.#options;
     this.#placing = true;
     const among = this.#peers;
-    let failed = 0;
-    for (const gone of [...this.#placed].filter((model) => !this.#models.has(model))) {
-      this.#placed.delete(gone);
-      await this.#deps.dht.cancelReprovide(modelKey(gone)).catch(() => {});
-    }
-    for (const model of this.#models) {
-      if (this.#placed.has(model) || among === 0) continue;
-      if (await this.#placeOne(model)) this.#placed.add(model);
-      else failed++;
+    let failed = false;
+    for (const [model, namedAt] of this.#named) {
+      if (this.#dueAt(model, namedAt) > clock.elapsed() || !this.#named.has(model)) continue;
+      if (await this.#placeOne(model)) this.#placed.set(model, clock.elapsed());
+      else failed = true;
       if (this.#stop.signal.aborted) return;
+      if (this.#options.renewMs !== undefined || !this.#named.has(model)) await this.#leaveToRunOut(model);
     }
     this.#placedAmong = among;
     this.#placing = false;
-    const left = [...this.#models].some((model) => !this.#placed.has(model));
-    this.#failures = failed > 0 ? this.#failures + 1 : 0;
-    if (failed > 0) this.#schedule(Math.min(MESH.dhtRetryMs, MESH.dhtSettleMs * 2 ** this.#failures));
-    else if (left && this.#peers > 0) this.#schedule(MESH.dhtSettleMs);
+    this.#failures = failed ? this.#failures + 1 : 0;
+    if (failed) this.#notBefore = clock.elapsed() + Math.min(MESH.dhtRetryMs, settleMs * 2 ** this.#failures);
+    this.#schedule();
   }
 
   async #placeOne(model: string): Promise<boolean> {
+    const { dht, log } = this.#deps;
+    const { kind } = this.#options;
     const signal = AbortSignal.any([this.#stop.signal, AbortSignal.timeout(MESH.dhtProvideMs)]);
     let takers = 0;
     try {
-      for await (const event of this.#deps.dht.provide(modelKey(model), { signal })) {
+      for await (const event of dht.provide(recordKey(kind, model), { signal })) {
         if (event.name === 'PEER_RESPONSE' && event.messageName === 'ADD_PROVIDER') takers++;
       }
     } catch {
       // Time is over: those who took it have it.
     }
     // The DHT may know of nobody yet when its first peer has just come, and provides to nobody without a word.
-    if (takers === 0) this.#deps.log.debug({ model }, 'the DHT did not take a record');
+    if (takers === 0) log.debug({ kind, model }, 'the DHT did not take a record');
     return takers > 0;
+  }
+
+  /** The DHT renews what stands in this node's own store, day after day: it is taken out. */
+  async #leaveToRunOut(model: string): Promise<void> {
+    await this.#deps.dht.cancelReprovide(recordKey(this.#options.kind, model)).catch(() => {});
   }
 }

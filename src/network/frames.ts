@@ -9,9 +9,6 @@ import { GoGridError } from '../errors.ts';
 import { FRAME } from '../limits/mesh.ts';
 import { decode } from '../protocol/cbor.ts';
 
-/** First size of the buffer for a frame that comes in pieces; it doubles, so that a claimed length costs nothing. */
-const FIRST_BUFFER_BYTES = 1024;
-
 /** Cuts a stream of bytes into frames, however the bytes are split. */
 export class FrameReader {
   readonly #maxBytes: number;
@@ -77,7 +74,7 @@ export class FrameReader {
   #append(piece: Uint8Array, length: number): void {
     const needed = this.#filled + piece.length;
     if (needed > this.#body.length) {
-      const size = Math.min(length, Math.max(needed, this.#body.length * 2, FIRST_BUFFER_BYTES));
+      const size = Math.min(length, Math.max(needed, this.#body.length * 2, FRAME.firstBufferBytes));
       const larger = new Uint8Array(size);
       larger.set(this.#body.subarray(0, this.#filled));
       this.#body = larger;

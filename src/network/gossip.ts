@@ -1,15 +1,15 @@
 /**
  * Gossip: profiles and beats of the whole mesh. What comes in is judged in one fixed order, cheapest first: size, rate of
- * the peer that sent it, directory, rate of its author. What passes is kept by the directory and passed on.
+ * the peer that sent it, its author, directory, rate of its author. What passes is kept by the directory and passed on.
  */
 
 import { type GossipSub, type Message, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
 import { MESH } from '../limits/mesh.ts';
-import { decode } from '../protocol/cbor.ts';
-import { type NodeId, nodeIdOf } from '../protocol/ids.ts';
+import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { type Claims, claimsOf } from './claims.ts';
 import { plain } from './frames.ts';
 import type { Directory, Verdict } from './ports.ts';
 import type { NetworkNames } from './protocols.ts';
@@ -17,11 +17,20 @@ import { Rates } from './rates.ts';
 
 export interface GossipDeps {
   readonly directory: Directory;
+  /** Whether this side works with a node; nothing is taken in of others. */
+  readonly mayKnow: (node: NodeId) => boolean;
   readonly clock: Clock;
   readonly log: Logger;
   readonly onViolation: (node: NodeId, error: GoGridError) => void;
   /** A beat was taken from `from`, and the profile it names is not here. */
   readonly onMissingProfile: (author: NodeId, profileNumber: number, from: NodeId) => void;
+}
+
+/** What comes in under one topic. */
+interface Topic {
+  readonly maxBytes: number;
+  readonly ingest: (bytes: Uint8Array) => Verdict;
+  readonly taken: (claims: Claims, from: NodeId) => void;
 }
 
 export class Gossip {
@@ -44,8 +53,22 @@ export class Gossip {
   attach(pubsub: GossipSub): void {
     const { profileTopic, beatTopic } = this.#names;
     const { directory } = this.#deps;
-    this.#check(pubsub, profileTopic, MESH.maxProfileBytes, (bytes) => directory.ingestProfile(bytes));
-    this.#check(pubsub, beatTopic, MESH.maxBeatBytes, (bytes, from) => this.#takeBeat(bytes, from));
+    const profiles: Topic = {
+      maxBytes: MESH.maxProfileBytes,
+      ingest: (bytes) => directory.ingestProfile(bytes),
+      taken: () => {},
+    };
+    const beats: Topic = {
+      maxBytes: MESH.maxBeatBytes,
+      ingest: (bytes) => directory.ingestBeat(bytes, 0),
+      taken: (claims, from) => this.#onBeat(claims, from),
+    };
+    for (const [name, topic] of [
+      [profileTopic, profiles],
+      [beatTopic, beats],
+    ] as const) {
+      pubsub.topicValidators.set(name, (peer, message) => RESULTS[this.#judge(peer.toString(), message, topic)]);
+    }
   }
 
   /** @param pubsub a gossipsub that has started */
@@ -85,42 +108,27 @@ export class Gossip {
     void sending.then(() => this.#publishing.delete(sending));
   }
 
-  #check(
-    pubsub: GossipSub,
-    topic: string,
-    maxBytes: number,
-    ingest: (bytes: Uint8Array, from: NodeId) => Verdict,
-  ): void {
-    pubsub.topicValidators.set(
-      topic,
-      (peer, message) => RESULTS[this.#judge(peer.toString(), message, maxBytes, ingest)],
-    );
-  }
-
-  #judge(
-    from: NodeId,
-    { data }: Message,
-    maxBytes: number,
-    ingest: (bytes: Uint8Array, from: NodeId) => Verdict,
-  ): Verdict {
+  #judge(from: NodeId, { data }: Message, { maxBytes, ingest, taken }: Topic): Verdict {
     if (data.length > maxBytes) return this.#reject(from, `a message of ${data.length} bytes`);
     if (!this.#senders.allows(from)) return 'ignore';
-    const verdict = ingest(plain(data), from);
-    if (verdict === 'reject') return this.#reject(from, 'a message that is malformed, forged, or of another mesh');
+    const bytes = plain(data);
+    const claims = claimsOf(bytes);
+    if (claims !== undefined && !this.#deps.mayKnow(claims.author)) return 'ignore';
+    const verdict = claims === undefined ? 'reject' : ingest(bytes);
+    if (claims === undefined || verdict === 'reject') {
+      return this.#reject(from, 'a message that is malformed, forged, or of another mesh');
+    }
     if (verdict === 'ignore') return verdict;
+    taken(claims, from);
     // Only now is it sure who the author is: judged earlier, anybody could use up another's rate.
-    return this.#authors.allows(authorOf(data).author) ? 'accept' : 'ignore';
+    return this.#authors.allows(claims.author) ? 'accept' : 'ignore';
   }
 
-  #takeBeat(bytes: Uint8Array, from: NodeId): Verdict {
+  #onBeat({ author, fields }: Claims, from: NodeId): void {
     const { directory, onMissingProfile } = this.#deps;
-    const verdict = directory.ingestBeat(bytes, 0);
-    if (verdict !== 'accept') return verdict;
-    const { author, fields } = authorOf(bytes);
     const profileNumber = fields[BEAT_PROFILE_NUMBER];
     const known = directory.get(author)?.profile.number ?? -1;
     if (typeof profileNumber === 'number' && known < profileNumber) onMissingProfile(author, profileNumber, from);
-    return verdict;
   }
 
   #reject(from: NodeId, message: string): Verdict {
@@ -137,13 +145,3 @@ const RESULTS: Record<Verdict, TopicValidatorResult> = {
 
 /** Place of the profile number in a beat's fields (protocol/beat.ts). */
 const BEAT_PROFILE_NUMBER = 4;
-
-/**
- * Who a signed message says it is of, and its fields: read, not checked.
- * @throws Error when it is malformed
- */
-export function authorOf(bytes: Uint8Array): { readonly author: NodeId; readonly fields: readonly unknown[] } {
-  const [payload] = decode(bytes, 'an envelope') as [Uint8Array];
-  const [, author, ...fields] = decode(payload, 'a payload') as [Uint8Array, Uint8Array, ...unknown[]];
-  return { author: nodeIdOf(author), fields };
-}

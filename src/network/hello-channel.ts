@@ -3,12 +3,10 @@
 import type { Stream } from '@libp2p/interface';
 import type { Clock } from '../clock.ts';
 import type { GoGridError } from '../errors.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { helloAnswer, helloMessage } from '../protocol/hello.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { FrameChannel } from './frame-channel.ts';
-
-/** Hello, its answer and nothing else: any window holds them. */
-const HELLO_WINDOW_BYTES = 16 * 1024;
 
 export interface HelloChannelDeps {
   readonly clock: Clock;
@@ -27,8 +25,8 @@ export function helloChannel<Out, In>(
     {
       schema: schema as never,
       what: 'a hello frame',
-      sendWindowBytes: HELLO_WINDOW_BYTES,
-      receiveWindowBytes: HELLO_WINDOW_BYTES,
+      sendWindowBytes: MESH.helloWindowBytes,
+      receiveWindowBytes: MESH.helloWindowBytes,
       isLast: () => true,
     },
     { clock, onViolation: (error) => onViolation(node, error) },

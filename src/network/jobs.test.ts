@@ -232,10 +232,8 @@ describe('a provider that breaks', () => {
     const channel = await requester.network.openJob(provider.id, request('hello'), never);
     await vi.waitFor(() => expect(jobs).toHaveLength(1), soon);
     const waiting = code(channel.receive());
-    const since = performance.now();
     await provider.stop();
     expect(await waiting).toBe('provider_lost');
-    expect(performance.now() - since).toBeLessThan(2000);
   });
 
   it('by leaving out a chunk breaks the protocol', async () => {

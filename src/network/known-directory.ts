@@ -4,15 +4,15 @@
  */
 
 import type { NodeId } from '../protocol/ids.ts';
-import { authorOf } from './gossip.ts';
+import { claimsOf } from './claims.ts';
 import type { Directory, Verdict } from './ports.ts';
 
 /** @param mayKnow whether this side works with a node */
 export function withoutStrangers(directory: Directory, mayKnow: (node: NodeId) => boolean): Directory {
   const ingest = (bytes: Uint8Array, take: () => Verdict): Verdict => {
-    const author = claimedAuthor(bytes);
+    const claims = claimsOf(bytes);
     // One that is malformed goes on to be rejected for it.
-    return author === undefined || mayKnow(author) ? take() : 'ignore';
+    return claims === undefined || mayKnow(claims.author) ? take() : 'ignore';
   };
   return {
     ingestProfile: (bytes) => ingest(bytes, () => directory.ingestProfile(bytes)),
@@ -22,12 +22,4 @@ export function withoutStrangers(directory: Directory, mayKnow: (node: NodeId) =
     nodes: () => directory.nodes(),
     forget: (node) => directory.forget(node),
   };
-}
-
-function claimedAuthor(bytes: Uint8Array): NodeId | undefined {
-  try {
-    return authorOf(bytes).author;
-  } catch {
-    return undefined;
-  }
 }

@@ -5,13 +5,12 @@ import { type GossipSub, type GossipSubComponents, gossipsub } from '@libp2p/gos
 import { type Identify, identify } from '@libp2p/identify';
 import type { ComponentLogger, Libp2p, Logger as Libp2pLogger, PeerId } from '@libp2p/interface';
 import { type KadDHT, type KadDHTComponents, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
-import { noise } from '@libp2p/noise';
 import { type Ping, ping } from '@libp2p/ping';
-import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { boundedStore } from './bounded-store.ts';
+import { noiseInOneWrite, yamuxWithFewUpdates } from './few-packets.ts';
 import { gated, gatedForDht } from './gate.ts';
 import { gossipOptions } from './gossip-options.ts';
 import type { Admission } from './hello.ts';
@@ -30,6 +29,8 @@ export interface HostOptions {
   readonly transports: LoadedTransports;
   /** Whether the user wants no connection to a node at all. */
   readonly isBlocked: (node: NodeId) => boolean;
+  /** A record came into the DHT's store, under this key of it. */
+  readonly onRecord: (key: string) => void;
 }
 
 /** Makes a host that is not started yet. */
@@ -44,8 +45,8 @@ export async function createHost(options: HostOptions, admission: Admission): Pr
     nodeInfo: { name: 'gogrid', version: options.version, userAgent: `gogrid/${options.version}` },
     logger: silent,
     transports: transports.factories,
-    connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    connectionEncrypters: [noiseInOneWrite()],
+    streamMuxers: [yamuxWithFewUpdates()],
     connectionGater: {
       denyDialPeer: blocked,
       denyInboundEncryptedConnection: blocked,
@@ -84,14 +85,14 @@ export async function createHost(options: HostOptions, admission: Admission): Pr
           // A walk dials whom it asks. Right after a start the directory answers, and a whole mesh may be starting.
           initialQuerySelfInterval: MESH.dhtSelfQueryMs,
           alpha: MESH.dhtParallel,
-        })(gatedForDht(withBoundedStore(components), admission));
+        })(gatedForDht(withBoundedStore(components, options.onRecord), admission));
       },
     },
   });
 }
 
-function withBoundedStore(components: KadDHTComponents): KadDHTComponents {
-  const datastore = boundedStore(components.datastore, MESH.maxDhtRecords);
+function withBoundedStore(components: KadDHTComponents, onPut: (key: string) => void): KadDHTComponents {
+  const datastore = boundedStore(components.datastore, MESH.maxDhtRecords, onPut);
   return Object.create(components, { datastore: { value: datastore } });
 }
 

@@ -1,6 +1,6 @@
 /** The network adapter: builds its parts, starts them in order, stops them in reverse, and is the job flows' `PeerLink`. */
 
-import type { Connection, Listener } from '@libp2p/interface';
+import type { Connection } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import type { RequesterChannel, Route } from '../jobs/ports.ts';
@@ -10,16 +10,12 @@ import type { Hello } from '../protocol/hello.ts';
 import { isNodeId, type NodeId, nodeIdOf } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
-import { ProviderRecords } from './dht.ts';
-import { Dialer } from './dial.ts';
 import { Door } from './door.ts';
 import { Gossip } from './gossip.ts';
 import { Admission } from './hello.ts';
+import { buildHostParts, type HostParts } from './host-parts.ts';
 import { JobStreams } from './jobs.ts';
 import { withoutStrangers } from './known-directory.ts';
-import { LanDiscovery } from './lan.ts';
-import { Latencies } from './latency.ts';
-import { Learning } from './learn.ts';
 import { createHost, type Host } from './libp2p.ts';
 import { portOf, startListening } from './listen.ts';
 import type {
@@ -33,29 +29,17 @@ import type {
   PeerView,
   WaitingPeer,
 } from './ports.ts';
-import { JOB_PROTOCOL, networkNames, STATE_PROTOCOL } from './protocols.ts';
+import { JOB_PROTOCOL, networkNames, STATE_PROTOCOL, WORK_PROTOCOL } from './protocols.ts';
 import { BadCounts } from './rates.ts';
 import { StateExchange } from './state.ts';
 import { hangUp } from './streams.ts';
-import { Tend } from './tend.ts';
 import { addressOrder, type LoadedTransports, loadTransports, transportOf } from './transports.ts';
+import { WorkStreams } from './work.ts';
 
 export type { Network } from './ports.ts';
 
 export function createNetwork(options: NetworkOptions, deps: NetworkDeps): Network {
   return new MeshNetwork(options, deps);
-}
-
-/** What works on a host, and so lives as long as one. */
-interface HostParts {
-  readonly host: Host;
-  readonly listeners: Listener[];
-  readonly dialer: Dialer;
-  readonly latencies: Latencies;
-  readonly learning: Learning;
-  readonly records: ProviderRecords;
-  readonly tend: Tend;
-  readonly lan: LanDiscovery | undefined;
 }
 
 class MeshNetwork implements Network {
@@ -70,6 +54,7 @@ class MeshNetwork implements Network {
   readonly #gossip: Gossip;
   readonly #state: StateExchange;
   readonly #jobs: JobStreams;
+  readonly #work: WorkStreams;
   #parts: HostParts | undefined;
   #admitted = 0;
 
@@ -79,7 +64,7 @@ class MeshNetwork implements Network {
     this.self = nodeIdOf(signerFromSeed(options.seed).publicKey);
     const { self } = this;
     const { networkId } = options;
-    const { clock, log, own, onJob } = deps;
+    const { clock, log, own, onJob, onIdle } = deps;
     const onViolation = (node: NodeId, error: GoGridError) => this.#punish(node, error);
     this.#bad = new BadCounts({ max: MESH.maxBadPerMinute, maxKeys: MESH.maxRates }, clock);
     this.#door = new Door(
@@ -110,13 +95,12 @@ class MeshNetwork implements Network {
         heard: (node, hello) => this.#onHeard(node, hello),
       },
     );
-    const directory = withoutStrangers(
-      deps.directory,
-      (node) => acceptance.accepts(node) && this.#admission.waitsFor(node) === undefined,
-    );
+    const mayKnow = (node: NodeId) => acceptance.accepts(node) && this.#admission.waitsFor(node) === undefined;
+    const directory = withoutStrangers(deps.directory, mayKnow);
     this.#directory = directory;
     this.#gossip = new Gossip(networkNames(networkId), {
-      directory,
+      directory: deps.directory,
+      mayKnow,
       clock,
       log,
       onViolation,
@@ -124,6 +108,7 @@ class MeshNetwork implements Network {
     });
     this.#state = new StateExchange({ directory, own, descriptor: deps.descriptor, clock, onViolation });
     this.#jobs = new JobStreams({ onJob, clock, log, onViolation });
+    this.#work = new WorkStreams({ onIdle, state: this.#state, directory, clock, onViolation });
   }
 
   /* ---- life ---- */
@@ -151,7 +136,7 @@ class MeshNetwork implements Network {
     await parts.lan?.stop();
     parts.tend.stop();
     parts.latencies.stop();
-    parts.records.stop();
+    parts.discovery.stop();
     parts.learning.stop();
     await this.#gossip.stop();
     await parts.host.stop();
@@ -163,8 +148,17 @@ class MeshNetwork implements Network {
     const { seed, version, networkId } = this.#options;
     const isBlocked = (node: NodeId) => this.#door.acceptance.isBlocked(node);
     const names = networkNames(networkId);
-    const host = await createHost({ seed, version, listen, names, transports, isBlocked }, this.#admission);
-    this.#parts = this.#buildParts(host);
+    const onRecord = (key: string) => this.#parts?.discovery.onRecord(key);
+    const host = await createHost({ seed, version, listen, names, transports, isBlocked, onRecord }, this.#admission);
+    this.#parts = buildHostParts(host, this.#options, this.#deps, {
+      self: this.self,
+      admission: this.#admission,
+      acceptance: this.#door.acceptance,
+      directory: this.#directory,
+      gossip: this.#gossip,
+      state: this.#state,
+      addresses: () => this.addresses(),
+    });
     this.#gossip.attach(host.services.pubsub);
     await this.#admission.attach(host);
     const limits = {
@@ -172,40 +166,12 @@ class MeshNetwork implements Network {
       maxOutboundStreams: FRAME.maxOutboundStreams,
       runOnLimitedConnection: true,
     };
-    const serveState = this.#admission.guard((stream, connection) => void this.#state.serve(stream, connection));
-    await host.handle(STATE_PROTOCOL, serveState, limits);
-    const serveJob = this.#admission.guard((stream, connection) => void this.#jobs.serve(stream, connection));
-    await host.handle(JOB_PROTOCOL, serveJob, limits);
+    const served = { [STATE_PROTOCOL]: this.#state, [JOB_PROTOCOL]: this.#jobs, [WORK_PROTOCOL]: this.#work };
+    for (const [protocol, streams] of Object.entries(served)) {
+      const serve = this.#admission.guard((stream, connection) => void streams.serve(stream, connection));
+      await host.handle(protocol, serve, limits);
+    }
     return host;
-  }
-
-  #buildParts(host: Host): HostParts {
-    const { clock, log, knownPeers, random } = this.#deps;
-    const { bootstrap, reconnectDelayMs, networkId, mdns } = this.#options;
-    const { self } = this;
-    const directory = this.#directory;
-    const { dht, ping } = host.services;
-    const listeners: Listener[] = [];
-    host.addEventListener('transport:listening', ({ detail }) => listeners.push(detail));
-    const dialer = new Dialer({ host, admission: this.#admission, directory, clock });
-    const connectionTo = (node: NodeId) => dialer.connectionTo(node);
-    const wants = (node: NodeId) => !this.#door.acceptance.isBlocked(node);
-    const accepts = (node: NodeId) => this.#admission.accepts(node);
-    const tend = new Tend(
-      { self, bootstrap, reconnectDelayMs },
-      { dialer, directory, knownPeers, wants, clock, random, log },
-    );
-    const onFound = (node: NodeId, addresses: readonly string[]) => tend.onFound(node, addresses);
-    return {
-      host,
-      listeners,
-      dialer,
-      latencies: new Latencies({ clock, ping: (peer, signal) => ping.ping(peer, { signal }) }),
-      learning: new Learning({ state: this.#state, gossip: this.#gossip, directory, clock, log, connectionTo }),
-      records: new ProviderRecords({ dht, self, accepts, dialer, state: this.#state, directory, clock, log }),
-      tend,
-      lan: mdns ? new LanDiscovery(networkId, { addresses: () => this.addresses(), onFound, clock, log }) : undefined,
-    };
   }
 
   get #running(): HostParts {
@@ -245,7 +211,7 @@ class MeshNetwork implements Network {
     parts.dialer.onAdmitted(node);
     parts.tend.onAdmitted(node, connection.direction === 'outbound' ? connection.remoteAddr.toString() : undefined);
     parts.learning.onAdmitted(connection);
-    parts.records.onAdmitted();
+    parts.discovery.onAdmitted();
     parts.latencies.onAdmitted(node, connection);
     this.#door.onPeer(node);
     this.#deps.log.debug({ node, direction: connection.direction }, 'a peer is admitted');
@@ -256,7 +222,7 @@ class MeshNetwork implements Network {
     const parts = this.#parts;
     this.#admitted--;
     parts?.latencies.onLeft(node);
-    parts?.records.onLeft();
+    parts?.discovery.onLeft();
     parts?.learning.onLeft();
     parts?.tend.onLeft(node);
     this.#deps.log.debug({ node }, 'a peer is gone');
@@ -303,13 +269,30 @@ class MeshNetwork implements Network {
   }
 
   provide(models: readonly string[]): void {
-    this.#parts?.records.provide(models);
+    this.#parts?.discovery.provide(models);
+  }
+
+  advertiseWork(models: readonly string[]): void {
+    this.#parts?.discovery.advertiseWork(models);
+  }
+
+  async findWork(model: string, signal: AbortSignal, skip: (node: NodeId) => boolean): Promise<readonly NodeId[]> {
+    return this.#running.discovery.findWork(model, signal, skip);
+  }
+
+  async askWork(node: NodeId, models: readonly string[], slots: number, signal: AbortSignal): Promise<number> {
+    const connection = await this.#running.dialer.reach(node, signal);
+    return this.#work.ask(connection, { models: models.slice(0, MESH.maxModelsPerProfile), slots }, signal);
   }
 
   mayUse(node: NodeId): boolean {
     if (this.#admission.isAdmitted(node)) return true;
     const mayEnter = this.#door.acceptance.accepts(node) && !this.#admission.isOutside(node);
     return mayEnter && this.#parts?.dialer.failedLately(node) === false;
+  }
+
+  isOutOfReach(node: NodeId): boolean {
+    return this.#parts?.dialer.failedLately(node) === true;
   }
 
   view(node: NodeId): PeerView {
@@ -417,7 +400,7 @@ class MeshNetwork implements Network {
   }
 
   async findProviders(model: string, signal: AbortSignal): Promise<number> {
-    return this.#running.records.find(model, signal);
+    return this.#running.discovery.findProviders(model, signal);
   }
 }
 

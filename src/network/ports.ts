@@ -102,6 +102,13 @@ export interface NetworkDeps {
    * rejects with ends the stream.
    */
   readonly onJob: (from: NodeId, request: JobRequest, channel: ProviderChannel) => void | Promise<void>;
+  /**
+   * A worker has slots free. Called when the directory knows it.
+   * @returns how many of the jobs that wait here are sent to it now, at most `slots`
+   */
+  readonly onIdle: (node: NodeId, models: readonly string[], slots: number) => number;
+  /** A node says in the DHT that jobs wait there for a model that this one serves. */
+  readonly onWorkAdvertised: (node: NodeId) => void;
   readonly knownPeers: KnownPeers;
   readonly acceptedPeers: AcceptedPeers;
   readonly descriptor: OwnDescriptor;
@@ -196,8 +203,23 @@ export interface Network extends PeerLink {
   publishBeat(bytes: Uint8Array): void;
   /** Tells the DHT which models this node serves now, by canonical name. */
   provide(models: readonly string[]): void;
+  /** Tells the DHT for which models jobs wait here, at most `MESH.maxWorkModels`, when they have waited for a moment. */
+  advertiseWork(models: readonly string[]): void;
+  /**
+   * Asks the DHT where jobs wait for a model. Nobody it names has been asked yet; never rejects.
+   * @param skip nodes that need not be named
+   */
+  findWork(model: string, signal: AbortSignal, skip: (node: NodeId) => boolean): Promise<readonly NodeId[]>;
+  /**
+   * Offers this node's free slots to a coordinator.
+   * @returns how many jobs come from there now
+   * @throws GoGridError `peer_unreachable`, `provider_lost`, `protocol_violation`, or what `signal` was aborted with
+   */
+  askWork(node: NodeId, models: readonly string[], slots: number, signal: AbortSignal): Promise<number>;
   /** Whether a node of the directory may be asked: not refused by admission, and not found unreachable just now. */
   mayUse(node: NodeId): boolean;
+  /** Whether the last try to reach a node failed, lately. */
+  isOutOfReach(node: NodeId): boolean;
   /** What the network knows of a node, connected or not. */
   view(node: NodeId): PeerView;
   /** The admitted peers. */

@@ -3,6 +3,7 @@
 export const HELLO_PROTOCOL = '/gogrid/hello/1';
 export const STATE_PROTOCOL = '/gogrid/state/1';
 export const JOB_PROTOCOL = '/gogrid/job/1';
+export const WORK_PROTOCOL = '/gogrid/work/1';
 
 export interface NetworkNames {
   readonly profileTopic: string;

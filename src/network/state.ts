@@ -26,9 +26,6 @@ type StateReply =
 /** Whom a question is about. */
 export type Scope = Exclude<StateRequest['scope'], 'descriptor'>;
 
-/** The first check of an author's key costs 2–3 ms: other work gets its turn in between. */
-const NODES_PER_TURN = 2;
-
 /** What an exchange has brought. */
 export interface News {
   /** The answering node, when something about it was new. */
@@ -117,7 +114,7 @@ export class StateExchange {
           // The answering node itself comes first.
           if (count === 1) self = entry;
         }
-        if (count % NODES_PER_TURN === 0) await nextTurn();
+        if (count % MESH.stateNodesPerTurn === 0) await nextTurn();
       }
     }
   }

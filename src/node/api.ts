@@ -1,11 +1,11 @@
 /** What programs and people talk to. */
 
 import { hostname } from 'node:os';
-import type { Descriptor, Doorkeeper, Runtime } from '../api/ports.ts';
+import type { Descriptor, Doorkeeper, Friends, Runtime } from '../api/ports.ts';
 import { createCatalogue, createRuntime } from '../api/runtime.ts';
 import { createApi } from '../api/server.ts';
 import { systemClock as clock } from '../clock.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/settings.ts';
 import type { Network as MeshAnswer } from '../contract/network.ts';
 import type { Network } from '../network/network.ts';
 import type { NodeId } from '../protocol/ids.ts';
@@ -52,9 +52,11 @@ export function buildApi(
     },
     {
       runJob: (spec, signal) => requester.run(spec, signal),
+      explain: (spec, signal) => requester.explain(spec, signal),
       catalogue,
-      runtime: buildRuntime(config, deps, stores, worker, network),
-      doorkeeper: buildDoorkeeper(network),
+      runtime: buildRuntime(config, deps, stores, worker, mesh),
+      doorkeeper: buildDoorkeeper(network, stores),
+      friends: buildFriends(stores, mesh),
       jobs: book,
       pulls,
       descriptor: buildDescriptor(deps, stores, mesh),
@@ -72,7 +74,8 @@ export function buildApi(
 }
 
 /** What the API says of this node and its peers. */
-function buildRuntime(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, network: Network): Runtime {
+function buildRuntime(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, mesh: Mesh): Runtime {
+  const { network, requester } = mesh;
   const { self, signer, descriptor, networkId } = stores;
   return createRuntime(
     {
@@ -92,9 +95,27 @@ function buildRuntime(config: Config, deps: NodeDeps, stores: Stores, worker: Wo
       admittedPeers: () => network.admitted(),
       waiting: () => network.waiting(),
       blocked: () => network.blocked(),
+      isFriend: (node) => stores.friends.has(node),
+      queue: () => worker.provider.load,
+      inMesh: () => {
+        const { waiting } = requester;
+        return { depth: waiting.depth, room: waiting.room, models: waiting.models() };
+      },
       drainEndsAt: () => worker.drainEndsAt,
     },
   );
+}
+
+/** The list of friends; a new one may have room for what waits. */
+function buildFriends({ friends }: Stores, { requester }: Mesh): Friends {
+  return {
+    list: () => friends.list(),
+    async replace(next) {
+      const saved = friends.replace(next);
+      requester.wake();
+      await saved;
+    },
+  };
 }
 
 /** What the API says of the mesh, and has its founder change. */
@@ -113,7 +134,7 @@ function buildDescriptor({ home }: NodeDeps, { descriptor, signer }: Stores, { a
 }
 
 /** What the API's user decides about peers, carried out by the network. */
-function buildDoorkeeper(network: Network): Doorkeeper {
+function buildDoorkeeper(network: Network, { friends }: Stores): Doorkeeper {
   const outcome = async (node: NodeId) => {
     const { name, admitted, connected, waitsFor } = network.view(node);
     const words = await network.words(node);
@@ -125,7 +146,8 @@ function buildDoorkeeper(network: Network): Doorkeeper {
   };
   return {
     accept: then((node) => network.accept(node)),
-    block: then((node) => network.block(node)),
+    // Whom its user does not let in sees no prompt; and comes back as a stranger, not as a friend.
+    block: then(async (node) => void (await Promise.all([network.block(node), friends.remove(node)]))),
     unblock: then((node) => network.unblock(node)),
   };
 }

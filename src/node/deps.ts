@@ -3,12 +3,11 @@
 import { hostname } from 'node:os';
 import path from 'node:path';
 import type { Logs } from '../api/ports.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/settings.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { HomePaths } from '../storage/home.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
-/** As `protocol/profile.ts` bounds it. */
-const MAX_NAME_CHARS = 64;
 /** The last folder of the home that a node has unless it is given another (`storage/home.ts`). */
 const USUAL_HOME = 'gogrid';
 
@@ -35,5 +34,5 @@ export function nodeName(config: Config, home: Pick<HomePaths, 'folder'>): strin
   if (config.node.node_name !== '') return config.node.node_name;
   const folder = path.basename(home.folder).replace(/^\.+/, '');
   const parts = folder === USUAL_HOME || folder === '' ? [hostname()] : [hostname(), folder];
-  return parts.join('-').slice(0, MAX_NAME_CHARS);
+  return parts.join('-').slice(0, MESH.maxNodeNameChars);
 }

@@ -4,7 +4,7 @@ import type { Doctor, Pulls } from '../api/ports.ts';
 import type { Directory } from '../capabilities/directory.ts';
 import { systemClock as clock } from '../clock.ts';
 import { isLoopback } from '../config/checks.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/settings.ts';
 import { diagnoseNode } from '../doctor/checks.ts';
 import type { BootstrapFacts, NodeFacts } from '../doctor/facts.ts';
 import { readMachine } from '../machine/look.ts';

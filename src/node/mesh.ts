@@ -1,12 +1,12 @@
 /** The mesh, and what this node asks and says there. */
 
-import { randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { Announcer } from '../capabilities/announcer.ts';
 import { statusOf } from '../capabilities/status.ts';
 import { systemClock as clock } from '../clock.ts';
-import type { Config } from '../config/schema.ts';
-import { createCandidates } from '../jobs/candidates.ts';
+import type { Config } from '../config/settings.ts';
 import { Requester } from '../jobs/requester.ts';
+import { createRouter } from '../jobs/routing/router.ts';
 import { readHardware } from '../machine/hardware.ts';
 import { createNetwork, type Network } from '../network/network.ts';
 import { DescriptorSpread } from '../network/spread.ts';
@@ -14,6 +14,7 @@ import { isLocal } from '../protocol/descriptor.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
 import type { Stores } from './stores.ts';
+import { buildPull } from './work.ts';
 import type { Worker } from './worker.ts';
 
 export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker: Worker) {
@@ -40,7 +41,12 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
     {
       directory,
       own: () => announcer.own(),
-      onJob: (from, request, channel) => provider.handleJob(from, request, channel),
+      onJob: (from, request, channel) => {
+        pull.jobArrived(from);
+        return provider.handleJob(from, request, channel);
+      },
+      onIdle: (node, models, slots) => requester.offer(node, models, slots),
+      onWorkAdvertised: (node) => pull.heardOf(node),
       knownPeers: stores.knownPeers,
       acceptedPeers: stores.acceptedPeers,
       descriptor: stores.descriptor,
@@ -55,9 +61,20 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
   const spread = new DescriptorSpread({ descriptor: stores.descriptor, network, clock, log });
   stores.descriptor.onChange(() => network.setBootstrap(bootstrapOf(config, stores)));
   const announcer = buildAnnouncer(config, deps, stores, worker, network);
-  worker.onLoadChanged = () => announcer.loadChanged();
-  const requester = buildRequester(deps, stores, worker, network);
-  return { network, spread, announcer, requester, admission };
+  const pullLog = deps.logger.child({ part: 'pull' });
+  const pull = buildPull({ worker, network, requester: () => requester, log: pullLog });
+  worker.onLoadChanged = () => {
+    announcer.loadChanged();
+    pull.loadChanged();
+    requester.wake();
+  };
+  worker.onRatesChanged = () => announcer.profileChanged();
+  worker.onTurnedAway = (from) => {
+    if (from !== stores.self) pull.heardOf(from);
+  };
+  const requester = buildRequester(config, deps, stores, worker, network);
+  worker.onModelsThere = (models) => requester.wake(models);
+  return { network, spread, announcer, requester, admission, pull };
 }
 
 /** What this node says of itself, and when. */
@@ -75,7 +92,7 @@ function buildAnnouncer(config: Config, deps: NodeDeps, stores: Stores, worker: 
         region: config.node.region,
         addresses: network.addresses().map((address) => address.replace(/\/p2p\/.*$/, '')),
         hardware: readHardware(),
-        models: engine.models().map((model) => ({ ...model, tokensPerSecond: provider.rateOf(model.name) })),
+        models: engine.models().map((model) => ({ ...model, ...provider.ratesOf(model.name) })),
         features: [],
       }),
       load: () => ({
@@ -90,24 +107,47 @@ function buildAnnouncer(config: Config, deps: NodeDeps, stores: Stores, worker: 
 }
 
 /** What this node asks of the mesh. */
-function buildRequester(deps: NodeDeps, stores: Stores, worker: Worker, network: Network): Requester {
+function buildRequester(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, network: Network): Requester {
   const { engine, provider, directory, book } = worker;
-  return new Requester({
-    candidates: createCandidates({
+  const { self, friends } = stores;
+  // Beginnings of conversations are remembered as hashes; salted, since many of them can be guessed.
+  const salt = randomBytes(16).toString('hex');
+  const router = createRouter(
+    { self },
+    {
       engine,
-      provider,
+      ownLoad: () => {
+        const { depth, running, slots } = provider.load;
+        return { depth, running, slots, estimateMs: provider.estimateFor(self) };
+      },
+      ownRates: (model) => provider.ratesOf(model),
       directory,
       link: network,
       usable: (node) => network.mayUse(node),
-      arriving: (model) => worker.arriving(model),
-    }),
-    link: network,
-    handleLocally: (request, channel) => void provider.handleJob(stores.self, request, channel),
-    book,
-    clock,
-    randomBytes,
-    log: deps.logger.child({ part: 'requester' }),
-  });
+      outOfReach: (node) => network.isOutOfReach(node),
+      isFriend: (node) => friends.has(node),
+      clock,
+      random: Math.random,
+      hash: (text) => hash('sha256', salt + text, 'base64url'),
+    },
+  );
+  const { max_waiting_jobs: maxWaiting, max_wait_secs: maxWaitSecs } = config.worker;
+  return new Requester(
+    { maxWaiting, maxWaitMs: maxWaitSecs * 1000 },
+    {
+      router,
+      link: network,
+      handleLocally: (request, channel) => void provider.handleJob(self, request, channel),
+      ownModels: {
+        trouble: () => (engine.status().state === 'unreachable' ? engine.status().hint : undefined),
+        arriving: (model) => worker.arriving(model),
+      },
+      book,
+      clock,
+      randomBytes,
+      log: deps.logger.child({ part: 'requester' }),
+    },
+  );
 }
 
 /** The port to listen on: the one that was taken before when the usual one was busy, unless somebody asked for another. */
@@ -154,12 +194,13 @@ export function followAdmission(
 export type Mesh = ReturnType<typeof buildMesh>;
 
 /** Whenever the engine's models change, the mesh hears of it. */
-export function followEngine({ engine }: Worker, { network, announcer }: Mesh): () => void {
+export function followEngine({ engine }: Worker, { network, announcer, requester }: Mesh): () => void {
   const provide = () => network.provide(engine.models().map((model) => model.name));
   provide();
   return engine.onChange(() => {
     announcer.profileChanged();
     announcer.loadChanged();
+    requester.wake();
     provide();
   });
 }

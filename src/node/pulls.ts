@@ -2,13 +2,13 @@
 
 import path from 'node:path';
 import { systemClock as clock, type Timer } from '../clock.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/settings.ts';
 import { createOllamaModels } from '../inference/ollama/pull.ts';
 import { CATALOGUE, STARTER } from '../inference/store/catalogue.ts';
 import { Pulls } from '../inference/store/pulls.ts';
 import { ModelStore } from '../inference/store/store.ts';
 import { modelPath } from '../inference/store/ways.ts';
-import type { Arriving } from '../jobs/candidates.ts';
+import type { Arriving } from '../jobs/failure.ts';
 import { STORE } from '../limits/engine.ts';
 import { canonicalModelName } from '../protocol/model-name.ts';
 import { makeFolder, resolveInHome } from '../storage/home.ts';

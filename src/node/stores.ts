@@ -6,6 +6,7 @@ import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { LevelAcceptedPeers } from '../storage/accepted-peers.ts';
 import { openDatabase } from '../storage/database.ts';
+import { LevelFriends } from '../storage/friends.ts';
 import { LevelJobHistory } from '../storage/job-history.ts';
 import { loadApiKey, loadIdentity } from '../storage/key-file.ts';
 import { LevelKnownPeers } from '../storage/known-peers.ts';
@@ -33,6 +34,7 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
       history,
       descriptor,
       acceptedPeers: new LevelAcceptedPeers(database, networkId),
+      friends: await LevelFriends.open(database, networkId, log),
       knownPeers: new LevelKnownPeers(database, networkId, log),
       port: await LevelNetworkPort.open(database, log),
       seed: identity.value,

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { Directory } from '../capabilities/directory.ts';
 import type { StatusFacts } from '../capabilities/status.ts';
 import { systemClock as clock } from '../clock.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config } from '../config/settings.ts';
 import { createAutoEngine } from '../inference/auto.ts';
 import { createEmbeddedEngine } from '../inference/embedded/engine.ts';
 import type { LivingEngine } from '../inference/engines.ts';
@@ -12,8 +12,9 @@ import { createNoEngine } from '../inference/none.ts';
 import { createOllamaEngine } from '../inference/ollama/engine.ts';
 import { CATALOGUE } from '../inference/store/catalogue.ts';
 import { JobBook } from '../jobs/book.ts';
-import type { Arriving } from '../jobs/candidates.ts';
+import type { Arriving } from '../jobs/failure.ts';
 import { Provider } from '../jobs/provider.ts';
+import type { NodeId } from '../protocol/ids.ts';
 import type { NodeDeps } from './deps.ts';
 import { modelFolders, starterFile } from './pulls.ts';
 import type { Stores } from './stores.ts';
@@ -31,6 +32,11 @@ export interface Worker {
   stopAsked: () => void;
   /** Told by the provider; the announcer listens as soon as it is there. */
   onLoadChanged: () => void;
+  onRatesChanged: () => void;
+  /** Told by the provider when a peer's job finds its queue full. */
+  onTurnedAway: (from: NodeId) => void;
+  /** Told by the directory: a node with these models came, or is otherwise than before. */
+  onModelsThere: (models: readonly string[]) => void;
   /** Told by the engine when this machine has no model that speaks; the pulls listen as soon as they are there. */
   onStarterWanted: () => void;
   /** How far a model is on its way to this machine, as soon as the pulls are there to be asked. */
@@ -42,11 +48,28 @@ export function buildWorker(config: Config, deps: NodeDeps, stores: Stores): Wor
   const { history, self } = stores;
   const engine = createEngine(config, deps, () => worker.onStarterWanted());
   const book = new JobBook({ clock, history, emit: () => {} });
-  const directory = new Directory({ self, networkId: stores.networkId }, { clock, emit: () => {} });
+  const directory = new Directory(
+    { self, networkId: stores.networkId },
+    {
+      clock,
+      emit: (event) => {
+        if (event.type !== 'node-gone') worker.onModelsThere(event.node.profile.models.map(({ name }) => name));
+      },
+    },
+  );
   const { max_concurrent_jobs: slots, max_queued_jobs: room, max_job_secs: maxJobSecs } = config.worker;
+  const { free_jobs_per_peer_per_minute: freeJobsPerPeerPerMinute } = config.worker;
   const provider = new Provider(
-    { self, slots, room, maxJobMs: maxJobSecs * 1000 },
-    { engine, book, clock, log: logger.child({ part: 'provider' }), loadChanged: () => worker.onLoadChanged() },
+    { self, slots, room, maxJobMs: maxJobSecs * 1000, freeJobsPerPeerPerMinute, credits: false },
+    {
+      engine,
+      book,
+      clock,
+      log: logger.child({ part: 'provider' }),
+      loadChanged: () => worker.onLoadChanged(),
+      ratesChanged: () => worker.onRatesChanged(),
+      turnedAway: (from) => worker.onTurnedAway(from),
+    },
   );
   const worker: Worker = {
     engine,
@@ -62,6 +85,9 @@ export function buildWorker(config: Config, deps: NodeDeps, stores: Stores): Wor
     }),
     stopAsked: () => {},
     onLoadChanged: () => {},
+    onRatesChanged: () => {},
+    onTurnedAway: () => {},
+    onModelsThere: () => {},
     onStarterWanted: () => {},
     arriving: () => undefined,
   };

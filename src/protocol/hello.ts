@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { printable } from '../config/checks.ts';
+import { MESH } from '../limits/mesh.ts';
 
 /** Names and versions end in other people's terminals. */
 const shown = (maxChars: number) =>
@@ -18,7 +19,7 @@ export const helloMessage = z.object({
   /** SHA-256 of the network core, 32 bytes. */
   networkId: z.instanceof(Uint8Array).refine((bytes) => bytes.length === 32, 'must be 32 bytes'),
   /** The operator's name for the node. */
-  name: shown(64),
+  name: shown(MESH.maxNodeNameChars),
   /** Version of the program. */
   version: shown(40),
   /** Optional parts of the protocol this node speaks. */

@@ -116,7 +116,7 @@ export const jobRequest = z.object({
     .object({
       /** The answer so far, without its trailing white space. */
       text: z.string(),
-      /** Output tokens already delivered, to be taken off `num_predict`. */
+      /** Output tokens of that text, to be taken off `num_predict`. */
       tokens: uint,
     })
     .optional(),
@@ -190,12 +190,18 @@ export type HandOverReason = (typeof HAND_OVER_REASONS)[number];
  * The provider gives the job back in order, before or in the midst of its answer; everything it wrote is sent. After `owner`
  * and `pause` it keeps a place for the same job: sent there again, it is taken though the queue be full, and stands in front.
  */
-export const jobHandOver = z.object({ type: z.literal('handOver'), reason: z.enum(HAND_OVER_REASONS) });
+export const jobHandOver = z.object({
+  type: z.literal('handOver'),
+  reason: z.enum(HAND_OVER_REASONS),
+  /** Milliseconds until the job could go on there, where that is known. */
+  estimateMs: uint.optional(),
+});
 
 export type JobBusy = z.infer<typeof jobBusy>;
 export type JobChunk = z.infer<typeof jobChunk>;
 export type JobVectors = z.infer<typeof jobVectors>;
 export type JobUsage = z.infer<typeof jobUsage>;
+export type JobHandOver = z.infer<typeof jobHandOver>;
 
 export const toRequester = z.discriminatedUnion('type', [
   jobQueued,

@@ -4,9 +4,8 @@
  */
 
 import { GoGridError } from '../errors.ts';
+import { MESH } from '../limits/mesh.ts';
 
-/** As long as Ollama accepts: host, namespace, name and tag of 80 characters at most, with separators. */
-const MAX_NAME_CHARS = 330;
 const NAME = /^[a-z0-9][a-z0-9._\-/]*(:[0-9]+\/[a-z0-9._\-/]+)?(:[a-z0-9][a-z0-9._-]*)?$/;
 const DIGEST = /^[0-9a-f]{64}$/;
 
@@ -37,7 +36,7 @@ export function parseModelRef(text: string): ModelRef {
 /** The canonical form of `text`, or undefined when it cannot be a model's name. */
 export function canonicalModelName(text: string): string | undefined {
   const lower = text.trim().toLowerCase();
-  if (lower.length === 0 || lower.length > MAX_NAME_CHARS || !NAME.test(lower)) return undefined;
+  if (lower.length === 0 || lower.length > MESH.maxModelNameChars || !NAME.test(lower)) return undefined;
   const tagged = lower.lastIndexOf(':') > lower.lastIndexOf('/');
   return tagged ? lower : `${lower}:latest`;
 }

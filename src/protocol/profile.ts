@@ -17,7 +17,19 @@ import type { Signer } from './signature.ts';
 export type Continues = 'unknown' | 'no' | 'yes';
 const CONTINUES: readonly Continues[] = ['unknown', 'no', 'yes'];
 
-export interface ModelProfile {
+/** How fast a node runs a model, measured there over past jobs; each 0 when it is not known. */
+export interface ModelRates {
+  /** Output, while decoding. */
+  readonly tokensPerSecond: number;
+  /** Prompt. */
+  readonly prefillTokensPerSecond: number;
+  /** Milliseconds to load the model when it is cold. */
+  readonly loadMs: number;
+}
+
+export const UNKNOWN_RATES: ModelRates = { tokensPerSecond: 0, prefillTokensPerSecond: 0, loadMs: 0 };
+
+export interface ModelProfile extends ModelRates {
   /** Canonical name. */
   readonly name: string;
   /** SHA-256 as 64 lower-case hex characters. */
@@ -36,8 +48,6 @@ export interface ModelProfile {
   readonly continues: Continues;
   /** Loaded in memory now. */
   readonly warm: boolean;
-  /** Measured here over past jobs; 0 when none has run. */
-  readonly tokensPerSecond: number;
 }
 
 export interface Hardware {
@@ -83,6 +93,9 @@ const wireModel = z
     z.int().min(0).max(2),
     z.int().min(0).max(1),
     uint,
+    // Profiles of 0.1.0 end here.
+    uint.default(0),
+    uint.default(0),
   ])
   .rest(z.unknown());
 
@@ -90,7 +103,7 @@ const wireProfile = z
   .tuple([
     uint,
     uint,
-    text(64),
+    text(MESH.maxNodeNameChars),
     text(40),
     text(40),
     list(text(256), MESH.maxAddressesPerProfile),
@@ -123,6 +136,8 @@ export function sealProfile(network: Uint8Array, signer: Signer, profile: Omit<P
       CONTINUES.indexOf(model.continues),
       model.warm ? 1 : 0,
       Math.round(model.tokensPerSecond * 1000),
+      Math.round(model.prefillTokensPerSecond * 1000),
+      Math.round(model.loadMs),
     ]),
     profile.features,
   ]);
@@ -155,7 +170,7 @@ export function openProfile(network: Uint8Array, bytes: Uint8Array): Profile {
 
 function readModel(wire: z.infer<typeof wireModel>): ModelProfile {
   const [name, digest, sizeBytes, parameterCount, quantisation, family, contextLength, capabilities] = wire;
-  const [, , , , , , , , continues, warm, milliTokensPerSecond] = wire;
+  const [, , , , , , , , continues, warm, milliTokensPerSecond, milliPrefillTokensPerSecond, loadMs] = wire;
   if (canonicalModelName(name) !== name) throw violation("a profile's model name is not canonical");
   return {
     name,
@@ -169,6 +184,8 @@ function readModel(wire: z.infer<typeof wireModel>): ModelProfile {
     continues: CONTINUES[continues] ?? 'unknown',
     warm: warm === 1,
     tokensPerSecond: milliTokensPerSecond / 1000,
+    prefillTokensPerSecond: milliPrefillTokensPerSecond / 1000,
+    loadMs,
   };
 }
 

@@ -6,6 +6,7 @@
 
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { Point } from '@noble/ed25519';
+import { MESH } from '../limits/mesh.ts';
 
 /** DER headers of RFC 8410: node:crypto imports raw keys only in this wrapping. */
 const PKCS8 = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -15,8 +16,6 @@ const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
 const IDENTITY = Buffer.from(`01${'00'.repeat(31)}`, 'hex');
 const SIGNATURE_BYTES = 64;
 
-/** Checking a key costs 2–3 ms, so it is done once per author; the oldest makes room. */
-const MAX_CHECKED_KEYS = 10_000;
 const checkedKeys = new Map<string, KeyObject | null>();
 
 export interface Signer {
@@ -46,7 +45,7 @@ function checkKey(publicKey: Uint8Array): KeyObject | null {
   const known = checkedKeys.get(name);
   if (known !== undefined) return known;
   const key = importKey(publicKey);
-  const oldest = checkedKeys.size >= MAX_CHECKED_KEYS ? checkedKeys.keys().next().value : undefined;
+  const oldest = checkedKeys.size >= MESH.maxCheckedKeys ? checkedKeys.keys().next().value : undefined;
   if (oldest !== undefined) checkedKeys.delete(oldest);
   checkedKeys.set(name, key);
   return key;

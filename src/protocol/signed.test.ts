@@ -178,6 +178,15 @@ describe('beats and profiles', () => {
     expect(openBeat(network, seal('beat', network, signer, fields))).toMatchObject({ status: 'idle' });
   });
 
+  test('of an earlier version, without the rates that were appended, still open', () => {
+    const model = ['a:latest', new Uint8Array(32), 1, 1, '', '', 0, [], 0, 1, 12_500];
+    const fields = (...more: number[]) => [1, 1, 'desk', '0.1.0', '', [], [1, 1, '', 0], [[...model, ...more]], []];
+    const opened = (...more: number[]) => openProfile(network, seal('profile', network, signer, fields(...more)));
+    expect(opened().models).toMatchObject([{ tokensPerSecond: 12.5, prefillTokensPerSecond: 0, loadMs: 0 }]);
+    expect(opened(250_000, 1_500, 7).models).toMatchObject([{ prefillTokensPerSecond: 250, loadMs: 1_500 }]);
+    expect(() => opened(-1)).toThrow(/field/);
+  });
+
   test('malformed are refused with an error that names the field', () => {
     expect(() => openBeat(network, seal('beat', network, signer, [1, 99, 0, 0, 1, 90_000]))).toThrow(/field 1/);
     expect(() => openBeat(network, seal('beat', network, signer, [-1, 1, 0, 0, 1, 90_000]))).toThrow(/field 0/);

@@ -68,20 +68,37 @@ describe('job history', () => {
     expect(await (await reopened()).get('job-1')).toEqual({ ...older, privacy: null, seenBy: [], decision: null });
   });
 
-  test('ends what a crash interrupted', async () => {
-    const history = await reopened();
-    history.put(record(1, { state: 'running', endedAt: null }));
-    for (const state of ['placing', 'running'] as const) {
-      history.put(record(2, { state, endedAt: null }));
+  test.each(['queued', 'placing', 'running', 'handing-over'] as const)(
+    'ends what a crash interrupted: %s',
+    async (alive) => {
+      const history = await reopened();
+      const attempt = {
+        provider: 'node',
+        startedAt: 1,
+        endedAt: null,
+        fromToken: 0,
+        toToken: 0,
+        reason: null,
+        digest: null,
+      };
+      history.put(record(1, { state: alive, endedAt: null, attempts: [attempt] }));
+      for (const state of ['placing', 'running'] as const) {
+        history.put(record(2, { state, endedAt: null }));
+        await history.flushed();
+      }
+      history.put(record(2));
       await history.flushed();
-    }
-    history.put(record(2));
-    await history.flushed();
-    const after = await reopened();
-    expect(await after.get('job-1')).toMatchObject({ state: 'failed', reason: 'interrupted', endedAt: 5_000 });
-    expect(await after.get('job-2')).toMatchObject({ state: 'completed' });
-    expect((await after.list(10)).total).toBe(2);
-  });
+      const after = await reopened();
+      expect(await after.get('job-1')).toMatchObject({
+        state: 'failed',
+        reason: 'interrupted',
+        endedAt: 5_000,
+        attempts: [{ ...attempt, endedAt: 5_000, reason: 'interrupted' }],
+      });
+      expect(await after.get('job-2')).toMatchObject({ state: 'completed' });
+      expect((await after.list(10)).total).toBe(2);
+    },
+  );
 
   test("a peer's job with the id of ours does not hide it", async () => {
     const history = await reopened();

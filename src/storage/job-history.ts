@@ -44,7 +44,7 @@ export class LevelJobHistory implements JobHistory {
       history.#marksOnDisk.add(mark);
       const record = await history.#read(mark.replace(OPEN, JOBS));
       if (record === undefined || isFinished(record.state)) history.#unmark(mark);
-      else history.put({ ...record, state: 'failed', reason: 'interrupted', endedAt: now });
+      else history.put(interrupted(record, now));
     }
     return history;
   }
@@ -135,6 +135,12 @@ export class LevelJobHistory implements JobHistory {
 type Older = Omit<JobRecord, 'privacy' | 'seenBy' | 'decision'> & Partial<JobRecord>;
 
 /** A record as it lies on the disk; those of earlier versions lack what was not known of a job then. */
+function interrupted(record: JobRecord, endedAt: number): JobRecord {
+  const over = { reason: 'interrupted', endedAt } as const;
+  const attempts = record.attempts.map((attempt) => (attempt.endedAt === null ? { ...attempt, ...over } : attempt));
+  return { ...record, ...over, state: 'failed', attempts };
+}
+
 function readRecord(text: string): JobRecord {
   return { privacy: null, seenBy: [], decision: null, ...(JSON.parse(text) as Older) };
 }

@@ -1,6 +1,7 @@
 /** The one logger of a process: lines of JSON into the log file, and what a person should see on standard error. */
 
 import { pino } from 'pino';
+import { SHOWN } from '../limits/program.ts';
 import type { LogFields, Logger, LogLevel } from './logger.ts';
 
 export interface LoggerOptions {
@@ -57,14 +58,11 @@ function showField(value: unknown): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, ' ');
 }
 
-/** How deep a chain of causes is followed; libraries wrap two or three times. */
-const MAX_CAUSES = 4;
-
 /** An error as a log line has it: message, code, stack, and the same of its causes. */
 function describeError(thrown: unknown, depth = 0): unknown {
   if (!(thrown instanceof Error)) return thrown;
   const code = 'code' in thrown && typeof thrown.code === 'string' ? { code: thrown.code } : {};
   const cause =
-    thrown.cause === undefined || depth >= MAX_CAUSES ? {} : { cause: describeError(thrown.cause, depth + 1) };
+    thrown.cause === undefined || depth >= SHOWN.maxCauses ? {} : { cause: describeError(thrown.cause, depth + 1) };
   return { ...code, message: thrown.message, stack: thrown.stack, ...cause };
 }

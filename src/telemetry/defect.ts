@@ -1,10 +1,8 @@
 /** Logging a defect of the program. */
 
 import { systemCode } from '../errors.ts';
+import { SHOWN } from '../limits/program.ts';
 import type { LogFields, Logger } from './logger.ts';
-
-/** Frames of a stack that say where; the rest is the runtime's. */
-const MAX_FRAMES = 10;
 
 /** Where it broke, and no message: that may quote what was being read, and so the text of a prompt. */
 export function logDefect(log: Logger, thrown: unknown, fields: LogFields = {}): void {
@@ -13,5 +11,8 @@ export function logDefect(log: Logger, thrown: unknown, fields: LogFields = {}):
   const frames = stack.split('\n').filter((line) => line.startsWith('    at '));
   const name = cause instanceof Error ? cause.name : typeof cause;
   const code = systemCode(thrown);
-  log.error({ ...fields, name, ...(code !== undefined && { code }), frames: frames.slice(0, MAX_FRAMES) }, 'a defect');
+  log.error(
+    { ...fields, name, ...(code !== undefined && { code }), frames: frames.slice(0, SHOWN.maxFrames) },
+    'a defect',
+  );
 }

@@ -28,6 +28,8 @@ export function profileWith(
       continues: 'yes',
       warm: false,
       tokensPerSecond: 12.5,
+      prefillTokensPerSecond: 250,
+      loadMs: 1_500,
     })),
   };
 }

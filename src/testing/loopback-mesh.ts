@@ -9,7 +9,8 @@ import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import { Announcer } from '../capabilities/announcer.ts';
 import { Directory } from '../capabilities/directory.ts';
-import { systemClock as clock } from '../clock.ts';
+import { type Clock, systemClock } from '../clock.ts';
+import { MESH } from '../limits/mesh.ts';
 import { LiveDescriptor } from '../network/descriptor.ts';
 import { listenAddress } from '../network/listen.ts';
 import { createNetwork, type Network } from '../network/network.ts';
@@ -30,6 +31,7 @@ import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { profileWith } from './builders.ts';
+import { VirtualClock } from './virtual-clock.ts';
 
 export const TEST_NETWORK_ID = networkIdOf({ ...LOCAL_NETWORK, name: 'loopback' });
 
@@ -40,6 +42,7 @@ export interface LoopbackNode {
   readonly announcer: Announcer;
   readonly events: NetworkEvent[];
   readonly seed: Uint8Array;
+  readonly clock: Clock;
   readonly descriptor: LiveDescriptor;
   /** The descriptors that it has put on its disk. */
   readonly saved: readonly NetworkDescriptor[];
@@ -74,7 +77,11 @@ export type LoopbackOptions = Partial<
 > & {
   models?: string[];
   deaf?: boolean;
+  /** Default: the system's. On one that stands still nothing happens but what messages make happen. */
+  clock?: Clock;
   onJob?: NetworkDeps['onJob'];
+  onIdle?: NetworkDeps['onIdle'];
+  onWorkAdvertised?: NetworkDeps['onWorkAdvertised'];
   knownPeers?: KnownPeers;
   acceptedPeers?: AcceptedPeers;
   /** Its descriptor; without one it is in a mesh of the tests that has none. */
@@ -86,7 +93,8 @@ const strangers = new Set<Libp2p>();
 
 /** Stops every node that a test has left running, without a word to each other; for `afterEach`. */
 export async function stopLoopbackNodes(): Promise<void> {
-  await Promise.all([...[...running].map((node) => node.network.stop()), ...[...strangers].map((node) => node.stop())]);
+  const nodes = [...running].map(({ network, clock }) => withTime(clock, network.stop()));
+  await Promise.all([...nodes, ...[...strangers].map((node) => node.stop())]);
   running.clear();
   strangers.clear();
 }
@@ -94,6 +102,7 @@ export async function stopLoopbackNodes(): Promise<void> {
 /** A node that is not started. */
 export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
   const { seed = randomBytes(32), models = [], deaf = false, mesh = LOCAL_DESCRIPTOR, ...rest } = options;
+  const { clock = systemClock } = options;
   const networkId = options.networkId ?? (mesh === LOCAL_DESCRIPTOR ? TEST_NETWORK_ID : mesh.networkId);
   const signer = signerFromSeed(seed);
   const saved: NetworkDescriptor[] = [];
@@ -129,6 +138,8 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
       },
       own: () => announcer.own(),
       onJob: options.onJob ?? refuse,
+      onIdle: options.onIdle ?? (() => 0),
+      onWorkAdvertised: options.onWorkAdvertised ?? (() => {}),
       knownPeers: options.knownPeers ?? { load: async () => [], save: () => {} },
       acceptedPeers: options.acceptedPeers ?? rememberedPeers(),
       descriptor,
@@ -165,6 +176,7 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
     announcer,
     events,
     seed,
+    clock,
     facts,
     descriptor,
     saved,
@@ -174,10 +186,21 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
       if (!running.delete(node)) return;
       announcer.stop();
       spread.stop();
-      await network.stop();
+      await withTime(clock, network.stop());
     },
   };
   return node;
+}
+
+/** A node that stops gives its last words time: a clock that stands still has to go on for it. */
+async function withTime(clock: Clock, stopping: Promise<void>): Promise<void> {
+  let over = false;
+  const end = () => {
+    over = true;
+  };
+  void stopping.then(end, end);
+  while (clock instanceof VirtualClock && !over) await clock.advance(MESH.lastWordsMs);
+  await stopping;
 }
 
 export async function startLoopbackNode(options: LoopbackOptions = {}): Promise<LoopbackNode> {

@@ -8,6 +8,7 @@ import type { Network } from '../contract/network.ts';
 import type { PullState } from '../contract/pulls.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
 import type { JobRecord } from '../jobs/record.ts';
+import type { Decision } from '../jobs/routing/decision.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 
 export const testKey = 'a0'.repeat(32);
@@ -38,6 +39,8 @@ export async function smallApi(options: Partial<ApiOptions> = {}, deps: Partial<
       catalogue: catalogueOf([testModel()]),
       runtime: testRuntime,
       doorkeeper: noDoor,
+      friends: fewFriends(),
+      explain: async () => testDecision,
       jobs: {
         list: async (limit) => ({ jobs: [testJob].slice(0, limit), total: 1 }),
         get: async (id) => (id === testJob.id ? testJob : undefined),
@@ -90,6 +93,40 @@ export const noDoor: ApiDeps['doorkeeper'] = {
   accept: async (peerId) => ({ peerId, name: 'laptop', admitted: true, words: null, waitsFor: null }),
   block: async (peerId) => ({ peerId, name: 'laptop', admitted: false, words: null, waitsFor: null }),
   unblock: async (peerId) => ({ peerId, name: 'laptop', admitted: false, words: null, waitsFor: null }),
+};
+
+/** A list of friends in memory. */
+export function fewFriends(friends: ReturnType<ApiDeps['friends']['list']> = []): ApiDeps['friends'] {
+  let list = friends;
+  return {
+    list: () => list,
+    replace: async (next) => {
+      list = next;
+    },
+  };
+}
+
+/** The one peer, because it is the only one that can. */
+export const testDecision: Decision = {
+  at: 1_700_000_000_000,
+  candidates: [
+    {
+      node: '12D3KooWPeer',
+      local: false,
+      digest: 'd'.repeat(64),
+      expectedMs: { wait: 0, load: 0, prefill: 100, decode: 2_000, roundTrip: 2 },
+      reliability: 0.9,
+      avoidance: 1,
+      score: 2_335,
+      warmTokens: 0,
+      failed: false,
+      otherDigest: false,
+    },
+  ],
+  excluded: [{ node: '12D3KooWSelf', why: 'no-such-model' }],
+  choice: 'only',
+  promptTokens: 12,
+  outputTokens: 256,
 };
 
 /** Nothing is being pulled; every model comes at once, and goes. */
@@ -256,7 +293,8 @@ export const testStatus: NodeStatusAnswer = {
   peers: 2,
   jobs: { running: 0, queued: 0, completed: 1, failed: 0, cancelled: 0 },
   tokens: { in: 7, out: 2, perSecond: 0 },
-  queue: { depth: 0, running: 0, slots: 1, room: 4 },
+  queue: { depth: 0, running: 0, slots: 1, room: 4, lanes: { owner: 0, paid: 0, free: 0 }, estimateMs: 0 },
+  waiting: { depth: 0, room: 64, models: [] },
 };
 const identity: Identity = {
   peerId: '12D3KooWSelf',
@@ -275,6 +313,7 @@ export const testPeer: Peer = {
   transport: 'tcp',
   connected: true,
   admitted: true,
+  friend: false,
   words: null,
   waitsFor: null,
   latencyMs: 1.2,

@@ -3,23 +3,44 @@
  * continuation goes on exactly where any prefix of that answer ends. So a word lost or repeated anywhere is seen.
  */
 
+import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
 import type { Engine, EngineCall, EngineEvent, EngineModel } from '../jobs/ports.ts';
-import type { JobInput } from '../protocol/job.ts';
+import type { FinishReason, JobInput } from '../protocol/job.ts';
 
-/** What goes wrong in the next calls: after so many tokens the engine throws, or says nothing more until it is stopped. */
+/**
+ * What goes wrong in the next call: after so many tokens the engine throws, or says nothing more until it is stopped, or
+ * says nothing for `ms` milliseconds.
+ */
 export interface Fault {
   readonly afterTokens: number;
-  readonly how: 'throw' | 'hang';
+  readonly how: 'throw' | 'hang' | 'stall';
+  readonly ms?: number;
+}
+
+/** How long things take; without it a token comes with every turn of the event loop. */
+export interface Pace {
+  readonly clock: Clock;
+  /** Milliseconds to load a model that is not the one loaded last. */
+  readonly loadMs: number;
+  /** Milliseconds to read the prompt. */
+  readonly prefillMs: number;
+  /** Milliseconds before the next chunk. */
+  readonly gapMs: () => number;
+  /** Milliseconds from the order to stop until it has stopped. */
+  readonly stopMs: number;
 }
 
 export interface WordEngineOptions {
   readonly models: readonly string[];
   /** Words of an answer. */
-  readonly words: number;
+  readonly words: number | ((prompt: string) => number);
   /** Tokens in one chunk. */
   readonly perChunk: number;
   readonly digest: string;
+  readonly pace: Pace | undefined;
+  /** The white space between two words comes with the first of them; a continuation begins with it all the same. */
+  readonly spaceBehind: boolean;
 }
 
 const SEPARATORS = [' ', ' ', ' ', '\n', ' ', '\n\n', ' ', '  '];
@@ -45,17 +66,29 @@ export class WordEngine implements Engine {
   active = 0;
   mostActive = 0;
   readonly #listeners = new Set<() => void>();
+  #loaded: string | undefined;
+  #reachable = true;
 
   constructor(options: Partial<WordEngineOptions> = {}) {
-    this.options = { models: ['words:latest'], words: 12, perChunk: 1, digest: 'ab'.repeat(32), ...options };
+    const usual = { models: ['words:latest'], words: 12, perChunk: 1, digest: 'ab'.repeat(32) };
+    this.options = { ...usual, pace: undefined, spaceBehind: false, ...options };
+  }
+
+  /** An engine that goes away takes its models with it. */
+  set reachable(reachable: boolean) {
+    this.#reachable = reachable;
+    for (const listener of [...this.#listeners]) listener();
   }
 
   status() {
-    return { state: 'ready', version: '1', hint: undefined } as const;
+    return this.#reachable
+      ? ({ state: 'ready', version: '1', hint: undefined } as const)
+      : ({ state: 'unreachable', version: '1', hint: 'start it' } as const);
   }
 
   models(): readonly EngineModel[] {
-    return this.options.models.map((name) => ({
+    const models = this.#reachable ? this.options.models : [];
+    return models.map((name) => ({
       name,
       digest: this.options.digest,
       sizeBytes: 1,
@@ -63,9 +96,9 @@ export class WordEngine implements Engine {
       quantisation: 'F32',
       family: 'words',
       contextLength: 4096,
-      capabilities: ['completion'],
+      capabilities: ['completion', 'tools'],
       continues: 'yes',
-      warm: true,
+      warm: this.#loaded === undefined || this.#loaded === name,
       modifiedAt: 0,
       format: 'gguf',
     }));
@@ -87,36 +120,105 @@ export class WordEngine implements Engine {
   async *run(call: EngineCall, signal: AbortSignal): AsyncGenerator<EngineEvent> {
     this.calls.push(call);
     this.mostActive = Math.max(this.mostActive, ++this.active);
+    let complete = false;
     try {
       yield* this.#speak(call, signal);
+      complete = true;
     } finally {
+      const { pace } = this.options;
+      if (!complete && pace !== undefined && pace.stopMs > 0) await wait(pace.clock, pace.stopMs);
       this.active--;
     }
   }
 
   async *#speak(call: EngineCall, signal: AbortSignal): AsyncGenerator<EngineEvent> {
     const fault = this.faults.shift();
-    const tokens = answerTokens(promptOf(call.input), this.options.words);
-    const start = call.resume === undefined ? 0 : tokensBefore(tokens, call.resume.text);
-    const { perChunk } = this.options;
+    const startedAt = this.options.pace?.clock.elapsed() ?? 0;
+    yield* this.#begin(call, signal);
+    const { tokens, reason, start } = this.#answer(call);
+    const { perChunk, spaceBehind } = this.options;
+    const pieces = spaceBehind ? withSpaceBehind(tokens.slice(start)) : tokens.slice(start);
+    const decodesAt = this.options.pace?.clock.elapsed() ?? 0;
     for (let at = start; at < tokens.length; at += perChunk) {
-      await new Promise(setImmediate);
-      signal.throwIfAborted();
-      if (fault !== undefined && at - start >= fault.afterTokens) await fail(fault, signal);
-      const text = tokens.slice(at, at + perChunk);
+      await this.#untilNext(signal);
+      if (fault !== undefined && at - start >= fault.afterTokens) await this.#fail(fault, signal);
+      const text = pieces.slice(at - start, at - start + perChunk);
       yield { type: 'chunk', tokens: text.length, text: text.join('') };
     }
     const outputTokens = tokens.length - start;
+    const decodeMs = Math.round((this.options.pace?.clock.elapsed() ?? 10) - decodesAt);
+    const prefillMs = Math.max(1, Math.round(decodesAt - startedAt));
     yield {
       type: 'done',
-      reason: 'stop',
-      usage: { promptTokens: 5 + start, outputTokens, loadMs: 0, prefillMs: 1, decodeMs: 10 },
+      reason,
+      usage: { promptTokens: PROMPT_TOKENS + start, outputTokens, loadMs: 0, prefillMs, decodeMs },
     };
   }
+
+  /** The answer, and where this call begins. Like an engine, it trusts what it is told of how much is written already. */
+  #answer({ input, resume }: EngineCall) {
+    const { words } = this.options;
+    if (resume === undefined) return { ...wholeAnswer(input, words), start: 0 };
+    const start = tokensBefore(wholeAnswer({ ...input, options: {} }, words).tokens, resume.text);
+    return { ...wholeAnswer(input, words, start - resume.tokens), start };
+  }
+
+  /** Loads and reads, where that takes time. */
+  async *#begin({ model }: EngineCall, signal: AbortSignal): AsyncGenerator<EngineEvent> {
+    const { pace } = this.options;
+    if (pace === undefined) return;
+    if (this.#loaded !== model) {
+      yield { type: 'progress', phase: 'loading' };
+      await wait(pace.clock, pace.loadMs, signal);
+      this.#loaded = model;
+    }
+    yield { type: 'progress', phase: 'prefill' };
+    await wait(pace.clock, pace.prefillMs, signal);
+  }
+
+  async #untilNext(signal: AbortSignal): Promise<void> {
+    const { pace } = this.options;
+    if (pace === undefined) await new Promise(setImmediate);
+    else await wait(pace.clock, pace.gapMs(), signal);
+    signal.throwIfAborted();
+    if (!this.#reachable) throw new GoGridError({ code: 'engine_unavailable', message: 'the engine is gone' });
+  }
+
+  async #fail({ how, ms = 0 }: Fault, signal: AbortSignal): Promise<void> {
+    if (how === 'throw') throw new GoGridError({ code: 'engine_failed', message: 'the engine broke' });
+    const { pace } = this.options;
+    if (how === 'stall' && pace !== undefined) return wait(pace.clock, ms, signal);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    throw signal.reason;
+  }
+}
+
+/** What the word engine counts for any prompt. */
+export const PROMPT_TOKENS = 5;
+
+/**
+ * What the engine answers from the first token to the last, under the request's own bound, `num_predict`.
+ * @param uncounted tokens of it that do not count for the bound
+ */
+export function wholeAnswer(
+  input: JobInput,
+  words: WordEngineOptions['words'],
+  uncounted = 0,
+): { readonly tokens: readonly string[]; readonly reason: FinishReason } {
+  const prompt = promptOf(input);
+  const all = answerTokens(prompt, typeof words === 'number' ? words : words(prompt));
+  const limit = input.options?.num_predict;
+  const tokens = typeof limit === 'number' && limit >= 0 ? all.slice(0, limit + uncounted) : all;
+  return { tokens, reason: tokens.length < all.length ? 'length' : 'stop' };
 }
 
 export function promptOf(input: JobInput): string {
   return JSON.stringify(input.kind === 'chat' ? input.messages : input.kind === 'generate' ? input.prompt : input.kind);
+}
+
+function withSpaceBehind(tokens: readonly string[]): string[] {
+  const spaceOf = (token = '') => token.slice(0, token.length - token.trimStart().length);
+  return tokens.map((token, at) => (at === 0 ? token : token.trimStart()) + spaceOf(tokens[at + 1]));
 }
 
 /** How many tokens `prefix` holds: it ends at a token's end, but for white space that was cut off. */
@@ -129,8 +231,18 @@ function tokensBefore(tokens: readonly string[], prefix: string): number {
   throw new GoGridError({ code: 'engine_failed', message: 'asked to continue an answer that is not its own' });
 }
 
-async function fail(fault: Fault, signal: AbortSignal): Promise<never> {
-  if (fault.how === 'throw') throw new GoGridError({ code: 'engine_failed', message: 'the engine broke' });
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-  throw signal.reason;
+/** @throws what `signal` was aborted with */
+function wait(clock: Clock, ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const leave = () => {
+      timer.cancel();
+      reject(signal?.reason);
+    };
+    const timer = clock.after(ms, () => {
+      signal?.removeEventListener('abort', leave);
+      resolve();
+    });
+    signal?.addEventListener('abort', leave, { once: true });
+  });
 }

@@ -1,21 +1,19 @@
 /** Ollama's `/api/chat`, `/api/generate`, `/api/embed` and `/api/embeddings`: from the body to a job. */
 
 import { z } from 'zod';
+import { API } from '../../limits/api.ts';
 import type { ChatInput, ChatMessage, EmbedInput, GenerateInput, LoadInput, Options } from '../../protocol/job.ts';
 import { parseModelRef } from '../../protocol/model-name.ts';
 import { fieldError, readBody, unsupportedField } from '../body.ts';
 import { argumentsText, callId, given, imageOf, optionsOf, stopList, tool, toolName, toolsOf } from '../tools.ts';
-
-const MAX_OPTION_NAME_CHARS = 64;
-const MAX_DURATION_CHARS = 40;
 
 const optionValue = z.union([z.number(), z.boolean(), z.string(), z.array(z.string()), z.null()]);
 
 const common = {
   model: z.string(),
   stream: z.boolean().nullish(),
-  options: z.record(z.string().max(MAX_OPTION_NAME_CHARS), optionValue).nullish(),
-  keep_alive: z.union([z.number(), z.string().max(MAX_DURATION_CHARS)]).nullish(),
+  options: z.record(z.string().max(API.maxOptionNameChars), optionValue).nullish(),
+  keep_alive: z.union([z.number(), z.string().max(API.maxDurationChars)]).nullish(),
 };
 /** What the two that write text have besides. */
 const writing = {

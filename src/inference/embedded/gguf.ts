@@ -48,7 +48,6 @@ const MAGIC = 0x46_55_47_47;
 /** 1 counts in 32 bits and is long gone. */
 const VERSIONS = [2, 3];
 const DEFAULT_ALIGNMENT = 32;
-const MAX_ALIGNMENT = 1024 * 1024;
 
 /** @throws GoGridError `damaged` */
 export async function readGguf(source: ByteSource): Promise<GgufHeader> {
@@ -104,7 +103,8 @@ async function readTensors(reader: Reader, tensors: number, alignment: number): 
 
 function alignmentOf(metadata: ReadonlyMap<string, Scalar>): number {
   const given = metadata.get('general.alignment') ?? DEFAULT_ALIGNMENT;
-  const valid = typeof given === 'number' && Number.isSafeInteger(given) && given > 0 && given <= MAX_ALIGNMENT;
+  const valid =
+    typeof given === 'number' && Number.isSafeInteger(given) && given > 0 && given <= EMBEDDED.maxAlignmentBytes;
   if (!valid) throw damaged('its alignment makes no sense');
   return given;
 }

@@ -209,7 +209,7 @@ export class Catalogue {
 
   #model(name: string, tag: Tag, traits: Traits, warm: ReadonlySet<string>): EngineModel {
     const { digest, size, modified_at, details } = tag;
-    const { capabilities, contextLength, parameterCount } = traits;
+    const { capabilities, contextLength, parameterCount, numPredict = 0 } = traits;
     return {
       name,
       digest,
@@ -223,6 +223,7 @@ export class Catalogue {
       warm: warm.has(digest),
       modifiedAt: modified_at,
       format: details.format,
+      ...(numPredict > 0 && { outputLimit: numPredict }),
     };
   }
 

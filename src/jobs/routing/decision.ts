@@ -57,6 +57,8 @@ export const EXCLUSIONS = [
   'cannot-embed',
   'no-tools',
   'no-vision',
+  'no-thinking',
+  'no-insert',
   'context-too-short',
   'cannot-continue',
   'privacy',
@@ -109,4 +111,6 @@ export interface Router {
   decide(query: RouteQuery, signal: AbortSignal): Promise<Decision>;
   /** A job is sent to one of the candidates. */
   visit(query: RouteQuery, candidate: Weighed): Visit;
+  /** Visits at a node that have not ended. */
+  inFlightAt(node: NodeId): number;
 }

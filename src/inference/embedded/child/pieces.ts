@@ -3,6 +3,8 @@
  * text it belongs to. Pure.
  */
 
+import { EMBEDDED } from '../../../limits/engine.ts';
+
 export interface Piece {
   readonly text: string;
   readonly tokens: number;
@@ -21,8 +23,6 @@ export interface PiecesOptions {
 
 /** What a decoder puts in place of bytes that are no character, or not yet. */
 const REPLACEMENT = '\uFFFD';
-/** The longest character has 4 bytes; whatever is incomplete after so many tokens stays so. */
-const MAX_HELD_TOKENS = 4;
 /** As many tokens before a text as any tokenizer looks at. */
 const CONTEXT_TOKENS = 8;
 
@@ -46,7 +46,7 @@ export class Pieces {
     this.#heldTokens++;
     this.#partial.push(token);
     const text = this.#options.textOf(this.#partial, this.#before);
-    if (text.endsWith(REPLACEMENT) && this.#partial.length < MAX_HELD_TOKENS) return { text: '', tokens: 0 };
+    if (text.endsWith(REPLACEMENT) && this.#partial.length < EMBEDDED.maxHeldTokens) return { text: '', tokens: 0 };
     this.#before = [...this.#before, ...this.#partial].slice(-CONTEXT_TOKENS);
     this.#partial = [];
     this.#held += text;
