@@ -7,6 +7,7 @@ import {
   type Job,
   job,
   jobList,
+  type ListedJob,
   type Model,
   modelList,
   type NodeStatusAnswer,
@@ -169,7 +170,7 @@ export class NodeProcess {
   }
 
   /** Newest first. */
-  async jobs(): Promise<Job[]> {
+  async jobs(): Promise<ListedJob[]> {
     return jobList.parse(await this.get('/jobs?limit=1000')).jobs;
   }
 

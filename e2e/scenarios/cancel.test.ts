@@ -4,7 +4,7 @@
  */
 
 import { describe, expect } from 'vitest';
-import type { Job } from '../../src/contract/control.ts';
+import type { ListedJob } from '../../src/contract/control.ts';
 import { type Asking, startAsking } from '../harness/asking.ts';
 import { answerTo, generations } from '../harness/expected.ts';
 import type { Mesh } from '../harness/mesh.ts';
@@ -22,7 +22,7 @@ const CANCEL_WITHIN_MS = 100;
 const ASKER = 0;
 
 /** Ends the job, whose client is `asking`; returns when that was begun, milliseconds since 1970. */
-type WayOut = (mesh: Mesh, asking: Asking, job: Job) => Promise<number>;
+type WayOut = (mesh: Mesh, asking: Asking, job: ListedJob) => Promise<number>;
 
 const WAYS_OUT: readonly (readonly [string, WayOut])[] = [
   [
@@ -49,7 +49,7 @@ function begin(mesh: Mesh, stage: Stage, from = ASKER): Asking {
 }
 
 /** The newest job of the node that asks, once it is in a state. */
-function newest(mesh: Mesh, what: string, is: (job: Job) => boolean): Promise<Job> {
+function newest(mesh: Mesh, what: string, is: (job: ListedJob) => boolean): Promise<ListedJob> {
   return until(
     async () => {
       const [job] = await mesh.node(ASKER).jobs();
@@ -59,7 +59,7 @@ function newest(mesh: Mesh, what: string, is: (job: Job) => boolean): Promise<Jo
   );
 }
 
-async function expectCancelled(mesh: Mesh, { id }: Job): Promise<void> {
+async function expectCancelled(mesh: Mesh, { id }: ListedJob): Promise<void> {
   await untilQuiet(mesh, ASKER);
   expect(await mesh.node(ASKER).job(id)).toMatchObject({ state: 'cancelled', reason: 'cancelled' });
 }

@@ -5,7 +5,7 @@ import { CHAOS_SETTINGS, chaos, chaosMembers } from '../chaos/chaos.ts';
 import { thisRun } from '../harness/run.ts';
 import { scenario } from '../harness/stage.ts';
 
-scenario('a dozen strikes cost no client a word', { within: 90_000 }, async (stage) => {
+scenario('a dozen strikes cost no client a word (N1)', { within: 90_000 }, async (stage) => {
   const tell = (line: string) => void process.stdout.write(`${line}\n`);
   const options = { strikes: 12, seed: thisRun().seed, requesters: 2, providers: 4, clientsPerWay: 1, tell };
   const mesh = await stage.mesh(chaosMembers(options), { env: CHAOS_SETTINGS });

@@ -41,7 +41,7 @@ async function heavyBefore(mesh: Mesh, since: number): Promise<number[]> {
   });
 }
 
-scenario('one job beside a hundred of another waits for about one of them', BUDGET, async (stage) => {
+scenario('one job beside a hundred of another waits for about one of them (E30, E42)', BUDGET, async (stage) => {
   const { mesh, answers, expected } = await flooded(stage);
   const content = `${stage.random.word(8)} words=${LIGHT_TOKENS}`;
   const asked = Date.now();

@@ -97,7 +97,7 @@ for (const way of WAYS) {
   });
 }
 
-scenario('the owner asks again and again: the stranger waits, and then has every word', BUDGET, async (stage) => {
+scenario('the owner asks again and again: the stranger waits, and then has every word (N5)', BUDGET, async (stage) => {
   const mesh = await stage.mesh([{}, { engine }]);
   const content = `${stage.random.word(8)} words=${STRANGERS_TOKENS}`;
   const stranger = startAsking(mesh.node(0), 'openai streamed', { content });

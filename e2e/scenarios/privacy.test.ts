@@ -55,7 +55,10 @@ scenario(
       expect(byOpenai.headers.get('x-gogrid-job')).toBe(jobId);
 
       const byOllama = await refusal(node, '/api/chat', header);
-      expect(byOllama).toMatchObject({ status: 403, body: { error: expect.stringMatching(/words/) } });
+      expect(byOllama).toMatchObject({
+        status: 403,
+        body: { error: expect.stringMatching(/words/), code: 'privacy_unserved' },
+      });
       expect(byOllama.headers.get('x-should-retry')).toBe('false');
       for (const way of WAYS) {
         const asking = startAsking(node, way, { content: 'hi', headers: header });
@@ -70,6 +73,7 @@ scenario(
     // The command line says so too, as refused by policy.
     const run = (...more: string[]) => stage.gogrid(['run', 'words', 'hi', '--home', node.home, ...more]);
     expect(await run('--privacy', 'friends')).toMatchObject({ code: 5, stdout: '' });
+    expect(await run('--privacy', 'friends', '--json')).toMatchObject({ code: 5, stdout: '' });
     expect(await run()).toMatchObject({ code: 0, stdout: `${answerTo('hi')}\n` });
   },
 );
@@ -84,7 +88,7 @@ scenario('privacy.default holds for requests that name no tier', { within: 30_00
   expect((await opened.ended).text).toBe(answerTo('hi'));
 });
 
-scenario('prompts for friends go to friends alone', { within: 60_000 }, async (stage) => {
+scenario('prompts for friends go to friends alone (N4)', { within: 60_000 }, async (stage) => {
   const mesh = await stage.mesh([{}, { engine: { tokensPerSecond: 60 } }, { engine: WORDS }]);
   const [node, friend, stranger] = [mesh.node(0), mesh.node(1), mesh.node(2)];
   const made = await peers(stage, node, 'friend', friend.name);

@@ -45,7 +45,7 @@ async function takeSlot(mesh: Mesh, by: number): Promise<Asking> {
   return asking;
 }
 
-scenario('a worker that ends a job has the next one at once', { within: 60_000 }, async (stage) => {
+scenario('a worker that ends a job has the next one at once (Q16)', { within: 60_000 }, async (stage) => {
   const mesh = await stage.mesh([{}, { engine }], { env });
   const long = await takeSlot(mesh, 0);
   const questions = await waitingJobs(stage, mesh.node(0), 8, 10);

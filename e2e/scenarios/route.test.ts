@@ -33,14 +33,16 @@ describe('gogrid route', () => {
     const told = await until(
       async () => {
         const decision = explanation.parse(await mesh.node(0).post('/route/explain', question(`${secret} words=20`)));
-        return decision.candidates[0]?.node === fast && decision.choice === 'fastest' ? decision : undefined;
+        const [first, second] = decision.candidates;
+        // Until both have told their rates, who has told none counts as the other one.
+        const bothTold = (first?.expectedMs.decode ?? 0) < (second?.expectedMs.decode ?? 0);
+        return bothTold && first?.node === fast && decision.choice === 'fastest' ? decision : undefined;
       },
       { what: 'the news of how fast each machine is' },
     );
     const [first, second] = told.candidates;
     expect(told).toMatchObject({ model: 'words:latest', privacy: 'mesh', priceMicrocredits: '0' });
     expect([first?.name, second?.name]).toEqual(['node-2', 'node-3']);
-    expect(first?.expectedMs.decode).toBeLessThan(second?.expectedMs.decode ?? 0);
     expect(told.excluded).toContainEqual(expect.objectContaining({ name: 'node-1', why: 'no-such-model' }));
 
     const shown = await route('words', '--prompt', `${secret} words=20`);
@@ -74,7 +76,7 @@ describe('gogrid route', () => {
   });
 });
 
-scenario('a job tells why there, how long, and who saw it', { within: 40_000 }, async (stage) => {
+scenario('a job tells why there, how long, and who saw it (N3, E17, G82)', { within: 40_000 }, async (stage) => {
   const engine = { tokensPerSecond: 60 };
   const mesh = await stage.mesh([{}, { engine }, { engine }]);
   const content = `${stage.random.word(8)} words=90`;
@@ -101,7 +103,7 @@ scenario('a job tells why there, how long, and who saw it', { within: 40_000 }, 
   expect(shown.stdout).toContain(`of words:latest, by `);
   expect(shown.stdout).toMatch(/^why there .*\n(.*\n)*how long .*\n(.*\n)*who saw it /m);
   expect(shown.stdout).toMatch(
-    new RegExp(`At token ${at} \\S+ stopped: the connection to it broke, .*; ${second.name} went on`),
+    new RegExp(`At token ${at} \\S+ stopped: the connection to that machine broke, .*; ${second.name} went on`),
   );
   expect(shown.stdout).toMatch(new RegExp(`^who saw it .*and ${second.name}, beside this machine\\.`, 'm'));
 
@@ -141,16 +143,16 @@ scenario('what waits says where, behind how many, and about how long', { within:
   expect(there.queue.estimateMs).toBeGreaterThan(0);
 
   const here = await stage.gogrid(['jobs', '--home', asker.home]);
-  expect(here.stdout).toMatch(/every machine is full, 0 before it/);
-  expect(here.stdout).toMatch(/every machine is full, 1 before it/);
+  expect(here.stdout).toMatch(/no machine takes another job of yours now, it is next/);
+  expect(here.stdout).toMatch(/no machine takes another job of yours now, 1 before it/);
   expect(here.stdout).toMatch(/1 before it on node-2/);
   expect((await stage.gogrid(['jobs', '--home', provider.home])).stdout).toMatch(
-    /before it on this machine.*for node-1/,
+    /it is next on this machine.*for node-1|before it on this machine.*for node-1/,
   );
   expect((await stage.gogrid(['status', '--home', asker.home])).stdout).toMatch(
-    /3 jobs of yours wait, since every machine is full: words:latest/,
+    /3 jobs of yours wait, since no machine takes another one now: words:latest/,
   );
-  expect((await stage.gogrid(['status', '--home', provider.home])).stdout).toMatch(/1 waiting \(1 paid\)/);
+  expect((await stage.gogrid(['status', '--home', provider.home])).stdout).toMatch(/1 waiting \(1 of peers\)/);
 
   // Ollama's clients never try again: they are held until there is room, like all others.
   for (const { hangUp } of endless) hangUp();
@@ -158,7 +160,7 @@ scenario('what waits says where, behind how many, and about how long', { within:
   expect(heard.map(({ text }) => text)).toEqual(contents.map((content) => answerTo(content)));
   expect(heard.map(({ status: code }) => code)).toEqual([200, 200, 200]);
   const shown = await stage.gogrid(['jobs', 'show', held[0]?.id ?? '', '--home', asker.home]);
-  expect(shown.stdout).toMatch(/For [\d.]+ s no machine had room for it\./);
+  expect(shown.stdout).toMatch(/For [\d.]+ s no machine took it\./);
 });
 
 scenario('a job that waits is cancelled by its id, wherever it is', { within: 30_000 }, async (stage) => {

@@ -31,6 +31,8 @@ const changing: Readonly<Record<string, { readonly body?: object; readonly effec
   'DELETE /model/{name}': { effect: 'remove' },
   'POST /jobs/{id}/cancel': { effect: 'cancel' },
   'PUT /privacy/friends': { body: { friends: [peer] }, effect: 'befriend' },
+  'PUT /privacy/friends/{id}': { effect: 'add a friend' },
+  'DELETE /privacy/friends/{id}': { effect: 'remove a friend' },
   'POST /route/explain': { body: { model: 'tiny', messages: [{ role: 'user', content: 'hi' }] }, effect: 'explain' },
 };
 
@@ -53,7 +55,12 @@ beforeAll(async () => {
         block: noted('block', noDoor.block),
         unblock: noted('unblock', noDoor.unblock),
       },
-      friends: { list: () => [], replace: noted('befriend', async () => {}) },
+      friends: {
+        list: () => [],
+        replace: noted('befriend', async () => {}),
+        add: noted('add a friend', async () => {}),
+        remove: noted('remove a friend', async () => {}),
+      },
       explain: noted('explain', async () => testDecision),
       descriptor: { show: () => testNetwork, reissue: noted('reissue', async () => testNetwork) },
       pulls: { ...noPulls, pull: noted('pull', noPulls.pull), remove: noted('remove', noPulls.remove) },
@@ -73,7 +80,7 @@ beforeEach(() => {
 const closed = (controlRoutes as readonly ControlRoute[]).filter(({ open }) => open !== true);
 
 function call({ method, path }: ControlRoute, headers: Ask['headers'] = {}) {
-  const filled = path.replace('{id}', testJobId).replace('{name}', 'tiny');
+  const filled = path.replace('{id}', path.startsWith('/privacy') ? peer : testJobId).replace('{name}', 'tiny');
   const body = changing[`${method} ${path}`]?.body;
   return ask(small.port, filled, { method, headers, ...(body !== undefined && { body: JSON.stringify(body) }) });
 }

@@ -53,6 +53,7 @@ describe('the contract', () => {
     '/jobs': testJobId,
     '/mesh/peers': testPeer.peerId,
     '/agent-mesh/peers': testPeer.peerId,
+    '/privacy/friends': nodeIdOf(signerFromSeed(new Uint8Array(32)).publicKey),
   };
 
   const peer = nodeIdOf(signerFromSeed(new Uint8Array(32)).publicKey);

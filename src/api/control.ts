@@ -53,7 +53,10 @@ export function controlRoutes(app: FastifyInstance, deps: ControlDeps): void {
 }
 
 function jobRoutes(app: FastifyInstance, { jobs }: ControlDeps): void {
-  app.get('/jobs', (request) => jobs.list(readBody(jobListQuery, request.query).limit));
+  app.get('/jobs', async (request) => {
+    const { jobs: records, total } = await jobs.list(readBody(jobListQuery, request.query).limit);
+    return { jobs: records.map(({ decision: _, ...listed }) => listed), total };
+  });
   app.get<ById>('/jobs/:id', async (request) => (await jobs.get(request.params.id)) ?? noJob(request.params.id));
   app.post<ById>(
     '/jobs/:id/cancel',

@@ -55,7 +55,9 @@ export function errorBody(dialect: Dialect, error: GoGridError): string {
 /** Of a 401 Ollama's command line shows this second field alone; without it, "see the ollama server logs". */
 function ollamaBody(error: GoGridError): object {
   const text = sentence(error);
-  return error.status === 401 ? { error: text, status: text } : { error: text, ...jobField(error) };
+  if (error.status === 401) return { error: text, status: text };
+  const job = jobField(error);
+  return job.jobId === undefined ? { error: text } : { error: text, code: error.code, ...job };
 }
 
 function controlBody(error: GoGridError): ErrorBody {

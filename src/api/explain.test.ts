@@ -123,6 +123,40 @@ describe('/privacy/friends', () => {
     expect((await send('PUT', '/privacy/friends', { friends: [] })).body).toEqual({ friends: [], total: 0 });
   });
 
+  it('takes and loses one at a time, so that two at once undo nothing', async () => {
+    const friends = fewFriends([{ node: id(1), name: 'one' }]);
+    const send = await start({ friends });
+    const both = await Promise.all([
+      send('PUT', `/privacy/friends/${id(2)}`),
+      send('DELETE', `/privacy/friends/${id(1)}`),
+      send('DELETE', `/privacy/friends/${id(4)}`),
+    ]);
+    expect(both.map(({ status }) => status)).toEqual([200, 200, 200]);
+    expect((await send('GET', '/privacy/friends')).body).toEqual({
+      friends: [{ peerId: id(2), name: '' }],
+      total: 1,
+    });
+    for (const method of ['PUT', 'DELETE']) {
+      expect(await send(method, '/privacy/friends/kitchen')).toMatchObject({
+        status: 400,
+        body: { error: { message: "id: 'kitchen' is not the id of a node" } },
+      });
+    }
+  });
+
+  it('a block that came meanwhile wins', async () => {
+    const friends = fewFriends();
+    const peers = () => [{ ...testPeer, peerId: id(2), status: 'blocked' }];
+    const send = await start({ friends, runtime: { ...testRuntime, peers } });
+    for (const sent of [
+      await send('PUT', `/privacy/friends/${id(2)}`),
+      await send('PUT', '/privacy/friends', { friends: [id(2)] }),
+    ]) {
+      expect(sent).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining('is blocked') } } });
+    }
+    expect(friends.list()).toEqual([]);
+  });
+
   it.each([
     [{ friends: ['kitchen'] }, "friends[0]: 'kitchen' is not the id of a node"],
     [{ friends: [id(1), testPeer.peerId] }, 'friends[1]'],

@@ -1,9 +1,12 @@
-/** `POST /route/explain`: where a question would go now, and why. Nothing is run, and nothing of it leaves this node. */
+/**
+ * `POST /route/explain`: where a question would go now, and why. Nothing is run, and nothing of the question leaves this node.
+ * Of a model that nobody known here has, the hash of its name is looked up in the DHT, as for a question that is asked.
+ */
 
 import type { FastifyInstance } from 'fastify';
 import type { Explanation } from '../contract/explanation.ts';
 import type { PrivacyTier } from '../jobs/privacy.ts';
-import type { Decision } from '../jobs/routing/decision.ts';
+import type { Explained } from '../jobs/requester.ts';
 import { parseModelRef } from '../protocol/model-name.ts';
 import { readJson } from './body.ts';
 import type { Exchanges } from './exchange.ts';
@@ -29,7 +32,10 @@ export function explainRoutes(app: FastifyInstance, deps: ExplainDeps): void {
   });
 }
 
-function withNames(decision: Decision, runtime: Runtime): Omit<Explanation, 'model' | 'privacy' | 'priceMicrocredits'> {
+function withNames(
+  decision: Explained,
+  runtime: Runtime,
+): Omit<Explanation, 'model' | 'privacy' | 'priceMicrocredits'> {
   const { peerId: self, name } = runtime.identity();
   const peers = new Map(runtime.peers().map((peer) => [peer.peerId, peer]));
   const nameOf = (node: string) => (node === self ? name : (peers.get(node)?.name ?? ''));

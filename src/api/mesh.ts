@@ -19,7 +19,7 @@ interface ById {
 export function meshRoutes(app: FastifyInstance, { runtime, doorkeeper }: MeshDeps): void {
   app.get('/mesh/peers', () => {
     const peers = runtime.peers();
-    return { peers, total: peers.length };
+    return { peers, total: peers.length, away: runtime.away() };
   });
   app.get<ById>('/mesh/peers/:id', (request) => findPeer(runtime, request.params.id));
   app.get<ById>('/agent-mesh/peers/:id', (request) => findPeer(runtime, request.params.id));

@@ -7,6 +7,7 @@ import type {
   NodeStatusAnswer,
   Peer,
   PeerDecision,
+  PeerList,
   RuntimeHealth,
 } from '../contract/control.ts';
 import type { Diagnosis } from '../contract/doctor.ts';
@@ -15,7 +16,7 @@ import type { PullState } from '../contract/pulls.ts';
 import type { JobSpec } from '../jobs/output.ts';
 import type { LoadedModel, ModelDescription } from '../jobs/ports.ts';
 import type { JobRecord } from '../jobs/record.ts';
-import type { Decision } from '../jobs/routing/decision.ts';
+import type { Explained } from '../jobs/requester.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { LogLevel } from '../telemetry/logger.ts';
 
@@ -42,6 +43,8 @@ export interface Runtime {
   identity(): Identity;
   /** The nodes of the directory, this one not among them; then those that wait to be accepted, and those that are blocked. */
   peers(): readonly Peer[];
+  /** Those that are known and not among `peers`, by their last name. */
+  away(): PeerList['away'];
 }
 
 /** Carries out what this node's user decides about others, named by PeerId. Each resolves when it is on disk. */
@@ -51,15 +54,22 @@ export interface Doorkeeper {
   unblock(peer: string): Promise<PeerDecision>;
 }
 
-/** The peers that may see prompts of the privacy tier `friends`. */
+/** The peers that may see prompts of the privacy tier `friends`. A change holds at once, and resolves when it is on disk. */
 export interface Friends {
-  list(): readonly { readonly node: NodeId; readonly name: string }[];
-  /** Replaces the list; holds at once, and resolves when it is on disk. */
-  replace(friends: readonly { readonly node: NodeId; readonly name: string }[]): Promise<void>;
+  list(): readonly Friend[];
+  replace(friends: readonly Friend[]): Promise<void>;
+  /** @throws GoGridError `invalid_request` when the list is full */
+  add(friend: Friend): Promise<void>;
+  remove(node: NodeId): Promise<void>;
+}
+
+export interface Friend {
+  readonly node: NodeId;
+  readonly name: string;
 }
 
 /** Where a question would go now, and why. Runs nothing, sends nothing of it, and leaves no record. @throws GoGridError */
-export type Explain = (spec: JobSpec, signal: AbortSignal) => Promise<Decision>;
+export type Explain = (spec: JobSpec, signal: AbortSignal) => Promise<Explained>;
 
 /** Looks at the node and its machine, and says what is wrong with them. */
 export type Doctor = () => Promise<Diagnosis>;

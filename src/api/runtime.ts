@@ -16,6 +16,8 @@ import type { Catalogue, Runtime } from './ports.ts';
 /** What the network knows of a peer besides its profile and beat. */
 export interface Link {
   readonly connected: boolean;
+  /** It has no connection, and the last try to reach it failed, lately. */
+  readonly outOfReach: boolean;
   readonly admitted: boolean;
   readonly route: Route;
   readonly latencyMs: number | undefined;
@@ -66,6 +68,8 @@ export interface RuntimeDeps {
   readonly waiting: () => readonly WaitingLink[];
   readonly isFriend: (node: NodeId) => boolean;
   readonly blocked: () => readonly { readonly node: NodeId; readonly name: string }[];
+  /** What the nodes that were met, accepted or made friends called themselves last. */
+  readonly knownNames: () => Iterable<readonly [NodeId, string]>;
   /** `Clock.elapsed()` by which a node that drains ends what still runs. */
   readonly drainEndsAt: () => number | undefined;
 }
@@ -109,7 +113,32 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
     return { kind, state: engineState, version, ...(hint !== undefined && { hint }) };
   }
 
+  /** Who has no model, or ends, has no room for jobs of peers, whatever its queue would hold. */
+  function takesJobs(now: NodeState): boolean {
+    return now !== 'draining' && now !== 'error' && now !== 'starting' && engine.models().length > 0;
+  }
+
+  function peers(): Peer[] {
+    const waiting = deps.waiting();
+    const outside = new Set(waiting.map(({ node }) => node));
+    // One that was let in before may be known from then.
+    const known = [...directory.nodes()].filter(({ node }) => !outside.has(node));
+    return [
+      ...known.map((node) => peerOf(node, deps.link(node.node), clock)),
+      ...waiting.map(waitingPeer),
+      ...deps.blocked().map(({ node, name }) => blockedPeer(node, name)),
+    ].map((peer) => ({ ...peer, friend: deps.isFriend(peer.peerId) }));
+  }
+
   return {
+    peers,
+
+    away() {
+      const here = new Set(peers().map(({ peerId }) => peerId));
+      const names = new Map(deps.knownNames());
+      return [...names].filter(([node]) => !here.has(node)).map(([peerId, name]) => ({ peerId, name }));
+    },
+
     health() {
       const { state: now, reason } = state();
       return {
@@ -139,26 +168,15 @@ export function createRuntime(options: RuntimeOptions, deps: RuntimeDeps): Runti
         peers: deps.admittedPeers(),
         jobs: book.totals(),
         tokens: provider.tokens,
-        queue: deps.queue(),
+        queue: { ...deps.queue(), ...(takesJobs(now) ? {} : { room: 0 }) },
         waiting: deps.inMesh(),
+        addresses: [...deps.addresses()],
       };
     },
 
     identity(): Identity {
       const { self, publicKey, name, network, networkId } = options;
       return { peerId: self, account: self, publicKey, name, network, networkId, addresses: [...deps.addresses()] };
-    },
-
-    peers() {
-      const waiting = deps.waiting();
-      const outside = new Set(waiting.map(({ node }) => node));
-      // One that was let in before may be known from then.
-      const known = [...directory.nodes()].filter(({ node }) => !outside.has(node));
-      return [
-        ...known.map((node) => peerOf(node, deps.link(node.node), clock)),
-        ...waiting.map(waitingPeer),
-        ...deps.blocked().map(({ node, name }) => blockedPeer(node, name)),
-      ].map((peer) => ({ ...peer, friend: deps.isFriend(peer.peerId) }));
     },
   };
 }
@@ -195,7 +213,8 @@ function peerOf({ node, profile, beat, beatAt }: KnownNode, link: Link, clock: C
   return {
     peerId: node,
     name: profile.name,
-    status: beat.status,
+    // Its last beat outlives it by more than a minute.
+    status: link.outOfReach ? 'unreachable' : beat.status,
     route: link.route,
     connected: link.connected,
     transport: link.transport ?? null,

@@ -1,10 +1,10 @@
 /** One question to a model of the mesh, and its answer as it comes: what `gogrid run` and `gogrid chat` share. */
 
-import type { Peer } from '../contract/control.ts';
-import { GoGridError, isErrorCode } from '../errors.ts';
-import { type ApiStream, errorIn, type NodeClient } from './node-client.ts';
+import { GoGridError } from '../errors.ts';
+import { machineNamesIfTold } from './machine-names.ts';
+import { type ApiStream, errorInStream, type NodeClient } from './node-client.ts';
 import { signOfLife } from './sign-of-life.ts';
-import { painter, printable, printableLines, shortId } from './text.ts';
+import { painter, printableLines, tokensText } from './text.ts';
 import type { World } from './world.ts';
 
 export interface Message {
@@ -163,9 +163,7 @@ function readEvent(data: string): ChatEvent {
     throw new GoGridError({ code: 'internal', message: 'the node sent an event that is not JSON', cause: thrown });
   }
   if (event.error === undefined) return event;
-  const failed = errorIn(data);
-  const code = failed?.code !== undefined && isErrorCode(failed.code) ? failed.code : 'engine_failed';
-  throw new GoGridError({ code, message: failed?.message ?? 'the answer broke off' });
+  throw errorInStream(data) ?? new GoGridError({ code: 'engine_failed', message: 'the answer broke off' });
 }
 
 /** The error of an answer that just ends. */
@@ -187,7 +185,7 @@ async function noteHandover(world: World, node: NodeClient, text: string): Promi
     return;
   }
   if (typeof provider !== 'string') return;
-  const name = printable(await nameOf(node, provider));
+  const name = (await machineNamesIfTold(node))(provider);
   world.stdout.write(painter(world, world.stdout)('dim', `⟨${name} goes on⟩`));
 }
 
@@ -199,20 +197,19 @@ async function summaryOf(node: NodeClient, stream: ApiStream, { full, totals }: 
   const answered = attempts.filter(({ fromToken, toToken }) => toToken > fromToken).map(({ provider }) => provider);
   const single = totals?.provider ?? stream.headers['x-gogrid-provider'];
   const known = [...new Set(answered.length > 0 || single === undefined ? answered : [single])];
-  const names = await Promise.all(known.map((id) => nameOf(node, id, job?.requester)));
+  const names = known.map(await machineNamesIfTold(node));
   const by = route === 'local' && names.length < 2 ? 'this machine' : names.join(', then ');
   const tokens = job?.tokensOut;
   const rate = job?.tokensPerSecond;
   return [
     by === '' ? 'answered' : `answered by ${by}${typeof route !== 'string' || route === 'local' ? '' : ` (${route})`}`,
-    ...(tokens === undefined ? [] : [tokens === 1 ? '1 token' : `${tokens} tokens`]),
+    ...(tokens === undefined ? [] : [tokensText(tokens)]),
     ...(typeof rate === 'number' ? [`${rate.toFixed(1)} tokens/s`] : []),
     ...(full ? ['cut off at its limit of tokens'] : []),
   ].join(', ');
 }
 
 interface JobFacts {
-  readonly requester: string;
   readonly attempts: Totals['attempts'];
   readonly tokensOut: number;
   readonly tokensPerSecond: number | null;
@@ -222,11 +219,4 @@ interface JobFacts {
 async function jobOf(node: NodeClient, id: string | undefined): Promise<JobFacts | undefined> {
   if (id === undefined) return undefined;
   return node.ask<JobFacts>({ path: `/jobs/${encodeURIComponent(id)}` }).catch(() => undefined);
-}
-
-/** What a person calls a machine: `this machine`, a peer's name, or its shortened id. */
-export async function nameOf(node: NodeClient, id: string, self?: string): Promise<string> {
-  if (id === self) return 'this machine';
-  const peer = await node.ask<Peer>({ path: `/mesh/peers/${encodeURIComponent(id)}` }).catch(() => undefined);
-  return peer === undefined || peer.name === '' ? shortId(id) : peer.name;
 }

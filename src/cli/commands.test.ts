@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ApiDeps, ApiOptions } from '../api/server.ts';
 import { model as modelSchema, type NodeStatusAnswer } from '../contract/control.ts';
-import { GoGridError } from '../errors.ts';
+import { ERRORS, GoGridError } from '../errors.ts';
 import type { JobOutput, RunJob } from '../jobs/output.ts';
 import {
   catalogueOf,
@@ -102,6 +102,19 @@ describe('lists', () => {
     expect(JSON.parse((await gogrid('peers list --json')).out)).toMatchObject({ total: 1, peers: [{ name: 'other' }] });
   });
 
+  it('peers, and which of them has no connection or was not reached', async () => {
+    const away = { ...testPeer, transport: null, connected: false, latencyMs: null };
+    const peers = [
+      { ...away, name: 'far' },
+      { ...away, name: 'gone', status: 'unreachable', runningJobs: 1 },
+    ];
+    const runtime = { ...testRuntime, peers: () => peers };
+    const { out } = await gogrid('peers', { runtime });
+    expect(out).toMatch(/^far +12D3KooWPeer +idle +- +- /m);
+    expect(out).toMatch(/^gone +12D3KooWPeer +not reached +- +- /m);
+    expect((await gogrid('peers show gone', { runtime })).out).toMatch(/^route +none: not connected now$/m);
+  });
+
   it('models', async () => {
     const { out } = await gogrid('models');
     expect(out).toMatch(/^tiny:latest +here +650 kB +135M +Q4_K_M +2048 +yes +completion, tools$/m);
@@ -193,7 +206,7 @@ describe('one of a list', () => {
       get: async (id: string) => (id === own.id ? own : undefined),
       cancel: async () => undefined,
     };
-    for (const text of [testJobId, '0198', 'aa']) {
+    for (const text of ['0198', 'aa']) {
       const { code, out } = await gogrid(`jobs show ${text}`, { jobs });
       expect(code).toBe(0);
       expect(out.match(/^requester .*$/gm)).toEqual([
@@ -202,9 +215,13 @@ describe('one of a list', () => {
       ]);
       expect(out).toContain('2 jobs have this id');
     }
-    expect(JSON.parse((await gogrid(`jobs show ${testJobId} --json`, { jobs })).out)).toMatchObject({
-      direction: 'out',
-    });
+    // A whole id is looked up by itself, as the API does it: the list may hold a thousand.
+    const unlisted = { ...jobs, list: () => Promise.reject(new Error('listed')) };
+    for (const flag of ['', ' --json']) {
+      const { code, out } = await gogrid(`jobs show ${testJobId}${flag}`, { jobs: unlisted });
+      expect(code).toBe(0);
+      expect(out).toContain('12D3KooWRequester');
+    }
   });
 
   it('is cancelled', async () => {
@@ -321,6 +338,18 @@ describe('run', () => {
     expect(code).toBe(1);
     expect(out).toContain('The sky');
     expect(err).toContain('the provider is gone');
+  });
+
+  it.each(['privacy_unserved', 'deadline_exceeded'] as const)('with --json exits as without: %s', async (refused) => {
+    const error = new GoGridError({ code: refused, message: 'no', data: { job: testJobId } });
+    const whole = await gogrid('run tiny hello', { runJob: yields([], error) });
+    expect(whole.code).toBe(ERRORS[refused].exit);
+    const before = await gogrid('run tiny hello --json', { runJob: yields([], error) });
+    expect(before).toMatchObject({ code: whole.code, out: '' });
+    expect(JSON.parse(before.err)).toMatchObject({ error: { code: refused, message: 'no' } });
+    const chunk: JobOutput = { type: 'chunk', tokens: 1, text: 'The sky' };
+    const midway = await gogrid('run tiny hello --json', { runJob: yields([placed, chunk], error) });
+    expect(midway).toMatchObject({ code: whole.code, err: before.err });
   });
 
   it('cancels the job at Ctrl-C', async () => {

@@ -9,6 +9,8 @@ export type Candidate = Decision['candidates'][number];
 
 /** Names that one sentence bears. */
 const MOST_NAMES = 4;
+/** What is left of an old failure below it makes no difference that a person would see. */
+const NOTED_AVOIDANCE = 1.05;
 
 /** All parts together, milliseconds. */
 export function totalMs({ expectedMs: { wait, load, prefill, decode, roundTrip } }: Candidate): number {
@@ -18,19 +20,25 @@ export function totalMs({ expectedMs: { wait, load, prefill, decode, roundTrip }
 /** Why the first candidate stands in front, of a decision that is made now, or was made then. */
 export function choiceSentence({ choice, candidates }: Decision, nameOf: NameOf, when: 'now' | 'then'): string {
   const [first, second] = candidates;
-  const is = when === 'now' ? 'is' : 'was';
-  if (first === undefined) return `Nobody ${when === 'now' ? 'can' : 'could'} answer.`;
+  const now = when === 'now';
+  const is = now ? 'is' : 'was';
+  if (first === undefined) return `Nobody ${now ? 'can' : 'could'} answer.`;
   switch (choice) {
     case 'only':
-      return `It ${is} the only machine that ${when === 'now' ? 'can' : 'could'}.`;
+      return `It ${is} the only machine that ${now ? 'can' : 'could'}.`;
     case 'here':
-      return `It ${is} the machine that ${when === 'now' ? 'asks' : 'asked'}, and no other ${is} clearly faster.`;
+      return `It ${is} the machine that ${now ? 'asks' : 'asked'}, and no other ${is} clearly faster.`;
     case 'warm':
-      return `It ${when === 'now' ? 'has' : 'had'} read the beginning of this conversation already.`;
+      return `It ${now ? 'has' : 'had'} read the beginning of this conversation already.`;
     case 'one-of-two':
-      return `Several ${when === 'now' ? 'are' : 'were'} about as fast: of two that were drawn by lot it ${is} the better one.`;
+      return `Several ${now ? 'are' : 'were'} about as fast: of two that were drawn by lot it ${is} the better one.`;
     case 'fastest':
     case 'none': {
+      const faster = candidates.find((each) => totalMs(each) < totalMs(first));
+      const but = faster === undefined ? undefined : drawbackOf(faster, first, now);
+      if (faster !== undefined && but !== undefined) {
+        return capitalised(`${nameOf(faster.node)} ${now ? 'seems' : 'seemed'} faster, but ${but}.`);
+      }
       const aheadMs = second === undefined ? 0 : totalMs(second) - totalMs(first);
       const before =
         second === undefined || aheadMs < 1 ? '' : `, ${formatSpan(aheadMs)} before ${nameOf(second.node)}`;
@@ -39,10 +47,20 @@ export function choiceSentence({ choice, candidates }: Decision, nameOf: NameOf,
   }
 }
 
+/** Why one that would be done sooner stands behind all the same; undefined when nothing but chance is known. */
+function drawbackOf(candidate: Candidate, first: Candidate, now: boolean): string | undefined {
+  if (candidate.tooShort) return `its context ${now ? 'seems' : 'seemed'} too short for this prompt`;
+  if (candidate.failed) return `it ${now ? 'has' : 'had'} failed this job before`;
+  if (candidate.otherDigest && !first.otherDigest) return `it ${now ? 'has' : 'had'} another build of the model`;
+  if (candidate.avoidance > NOTED_AVOIDANCE) return `it ${now ? 'has' : 'had'} failed lately`;
+  return candidate.reliability < first.reliability ? `it ${now ? 'is' : 'was'} less proven` : undefined;
+}
+
 /** What is to be known of a candidate beside its times. */
 export function noteOf(candidate: Candidate, first: Candidate): string {
   const notes = [
-    ...(candidate.failed ? ['failed this job before'] : candidate.avoidance > 1.05 ? ['failed lately'] : []),
+    ...(candidate.failed ? ['failed this job before'] : candidate.avoidance > NOTED_AVOIDANCE ? ['failed lately'] : []),
+    ...(candidate.tooShort ? ['its context seems too short for this prompt'] : []),
     ...(candidate.otherDigest ? ['another build of the model'] : []),
     ...(candidate.warmTokens > 0 ? [`remembers ${candidate.warmTokens} tokens of it`] : []),
   ];
@@ -108,8 +126,6 @@ function predicate(why: string, many: boolean, privacy: Job['privacy'], when: 'n
       return `${cannot} think with it`;
     case 'no-insert':
       return `${cannot} fill in the middle of a text with it`;
-    case 'context-too-short':
-      return `${has} it with a context too short for this prompt`;
     case 'cannot-continue':
       return `${cannot} go on with an answer that another machine began`;
     case 'privacy':

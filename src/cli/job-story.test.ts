@@ -78,7 +78,9 @@ describe('why there', () => {
 
   it('says when the first one was full, or failed', () => {
     const full = story({ provider: 'a', attempts: [part('a', 0, 212)], seenBy: ['k', 'a'] })['why there'];
-    expect(full).toContain('But it was full, and the next to take it was attic (about 4.6 s).');
+    expect(full).toContain('But it did not take it, and the next to take it was attic (about 4.6 s).');
+    const unsent = story({ provider: 'a', attempts: [part('a', 0, 212)], seenBy: ['a'] })['why there'];
+    expect(unsent).toContain('But it was not sent it, and the next to take it was attic');
     const attempts = [part('k', 0, 0, { reason: 'peer_unreachable', digest: null }), part('a', 0, 212)];
     expect(story({ provider: 'a', attempts })['why there']).toContain('But it failed');
   });
@@ -86,8 +88,34 @@ describe('why there', () => {
   it('of a job that waits says what is known by now', () => {
     const waits: Partial<Job> = { state: 'queued', provider: null, attempts: [], endedAt: null, firstTokenAt: null };
     const waiting = { where: 'mesh', ahead: 2, estimateMs: 14_000 } as const;
-    expect(story({ ...waits, waiting })['why there']).toContain('All that were asked were full.');
+    expect(story({ ...waits, waiting })['why there']).toContain('Nobody that was asked takes another job now.');
     expect(story({ ...waits, waiting, decision: null })['why there']).toContain('others wait for the same');
+  });
+
+  it('of one that broke off says who had it, and does not say that nobody could answer it', () => {
+    const broken: Partial<Job> = {
+      state: 'failed',
+      reason: 'shutting_down',
+      provider: 'a',
+      decision: decision({ candidates: [], choice: 'none' }),
+      attempts: [part('a', 0, 100, { reason: 'shutting_down', endedAt: 5_000 })],
+      tokensOut: 100,
+    };
+    const { 'why there': why, 'how long': long } = story(broken);
+    expect(why).toBe(
+      'It was with attic first. Of the last time it was placed:\nThen nobody was there who could go on.',
+    );
+    expect(long).toContain('At token 100 attic stopped: that machine was shutting down.');
+    expect(long).toContain('For 4.0 s nobody went on with it.');
+    expect(long).toContain('It ended early: that machine was shutting down.');
+    expect(story({ ...broken, attempts: [], tokensOut: 0 })['why there']).toBe('Nobody could answer it.');
+  });
+
+  it('of one that moved names those before, whose decision is not kept', () => {
+    const attempts = [part('k', 0, 40, { reason: 'preempted' }), part('a', 40, 212)];
+    expect(story({ provider: 'a', attempts, seenBy: ['k', 'a'] })['why there']).toMatch(
+      /^It was with kitchen first\. Of the last time it was placed:\n/,
+    );
   });
 
   it('of a peer’s job leaves it to the peer', () => {
@@ -113,15 +141,27 @@ describe('how long', () => {
       part('a', 90, 212, { startedAt: 6_010 }),
     ];
     const text = story({ attempts })['how long'] ?? '';
-    expect(text).toContain('For 1.0 s no machine had room for it.');
+    expect(text).toContain('For 1.0 s no machine took it.');
     expect(text).toContain('Writing 212 tokens took 5.0 s; its last machine wrote 42.4 a second.');
-    expect(text).toContain('shed did not take it: it could not be reached; kitchen was asked.');
+    expect(text).toContain('shed did not take it: that machine could not be reached; kitchen was asked.');
     expect(text).toContain(
-      'At token 40 kitchen stopped: its owner needed it, or it paused; attic went on 0.2 s later.',
+      'At token 40 kitchen stopped: the owner of that machine needed it, or it paused; attic went on 0.2 s later.',
     );
     expect(text).toContain(
-      'At token 90 attic stopped: the connection to it broke, or it fell silent; it went on there.',
+      'At token 90 attic stopped: the connection to that machine broke, or it fell silent; it went on there.',
     );
+  });
+
+  it('says that somebody went on only of one that took it', () => {
+    const attempts = [
+      part('k', 0, 40, { reason: 'engine_failed' }),
+      part('k', 40, 40, { startedAt: 9_000, reason: 'engine_failed', digest: null }),
+    ];
+    const text = story({ state: 'failed', reason: 'engine_failed', attempts })['how long'] ?? '';
+    expect(text).toContain(
+      'kitchen stopped: the engine there failed, or the owner of that machine cancelled the job; it was tried there again.',
+    );
+    expect(text).not.toContain('went on there');
   });
 
   it('of a living job says what it waits for now', () => {
@@ -142,7 +182,7 @@ describe('how long', () => {
 describe('who saw it', () => {
   it.each([
     [{}, 'kitchen, beside this machine. It could have gone to any machine of the mesh (privacy mesh).'],
-    [{ seenBy: ['a', 'k'] }, 'attic had no room for it, and had been sent it by then.'],
+    [{ seenBy: ['a', 'k'] }, 'attic did not take it, and had been sent it by then.'],
     [{ seenBy: [], privacy: 'local' as const }, 'Only this machine. It was not to leave it (privacy local).'],
     [{ seenBy: ['me'], privacy: 'own' as const }, 'Only this machine.'],
     [{ privacy: 'friends' as const }, 'any friend (privacy friends)'],
@@ -169,7 +209,11 @@ it('the headline says what it came to', () => {
 it.each<[Partial<Job>, string | undefined]>([
   [{}, undefined],
   [{ state: 'handing-over' }, 'moving to another machine'],
-  [{ waiting: { where: 'mesh', ahead: 2, estimateMs: 14_000 } }, 'every machine is full, 2 before it, about 14 s'],
+  [
+    { waiting: { where: 'mesh', ahead: 2, estimateMs: 14_000 } },
+    'no machine takes another job of yours now, 2 before it, about 14 s',
+  ],
+  [{ waiting: { where: 'queue', ahead: 0 } }, 'it is next on kitchen'],
   [{ waiting: { where: 'queue', ahead: 1 } }, '1 before it on kitchen'],
   [{ waiting: { where: 'queue', ahead: 1, estimateMs: 40 } }, '1 before it on kitchen, less than a second'],
   [{ waiting: { where: 'queue', ahead: 1, estimateMs: 5_240 } }, '1 before it on kitchen, about 5 s'],
@@ -189,6 +233,18 @@ describe('a decision', () => {
     ['fastest', 'It is expected to be done first, 2.5 s before attic.'],
   ] as const)('%s: %s', (choice, sentence) => {
     expect(choiceSentence(decision({ choice }), nameOf, 'now')).toBe(sentence);
+  });
+
+  it.each([
+    [{ avoidance: 2 }, 'Attic seems faster, but it has failed lately.'],
+    [{ failed: true }, 'Attic seems faster, but it has failed this job before.'],
+    [{ tooShort: true }, 'Attic seems faster, but its context seems too short for this prompt.'],
+    [{ reliability: 0.2 }, 'Attic seems faster, but it is less proven.'],
+    [{}, 'It is expected to be done first.'],
+  ])('does not say that the first is done first where the table says otherwise: %j', (more, sentence) => {
+    const candidates = [candidate('k', 2_500), candidate('a', 0, more)];
+    const said = choiceSentence(decision({ candidates }), nameOf, 'now');
+    expect(said.toLowerCase()).toBe(sentence.toLowerCase());
   });
 
   it('has a sentence for every exclusion, of one and of many', () => {

@@ -1,9 +1,9 @@
 /** What became of a job, in sentences: why there, why so slow, who saw it. Pure. */
 
-import type { Job } from '../contract/control.ts';
+import type { Job, ListedJob } from '../contract/control.ts';
 import { type Candidate, capitalised, choiceSentence, exclusionSentences, totalMs } from './decision-text.ts';
 import type { NameOf } from './machine-names.ts';
-import { aboutSpan, formatSpan, listed } from './text.ts';
+import { aboutSpan, formatSpan, listed, tokensText } from './text.ts';
 
 /** Names that one sentence bears. */
 const MOST_NAMES = 6;
@@ -25,7 +25,7 @@ export function jobHeadline(job: Job, nameOf: NameOf, now: number): string {
   const { state, createdAt, endedAt, tokensOut, attempts, model } = job;
   const names = [...new Set(attempts.filter((part) => part.toToken > part.fromToken).map(({ provider }) => provider))];
   const by = names.length === 0 ? '' : `, by ${names.map(nameOf).join(', then ')}`;
-  const tokens = tokensOut === 1 ? '1 token' : `${tokensOut} tokens`;
+  const tokens = tokensText(tokensOut);
   const when = `${endedAt === null ? 'for' : 'after'} ${formatSpan((endedAt ?? now) - createdAt)}`;
   return `${state} ${when}: ${tokensOut === 0 ? '' : `${tokens} of `}${model}${by}`;
 }
@@ -41,10 +41,10 @@ function whyThere(job: Job, nameOf: NameOf): string[] {
   const { candidates, excluded } = decision;
   const [first] = candidates;
   const sentences: string[] = [];
-  if (attempts.length > 1) sentences.push('This is of the last time it was placed:');
-  if (first === undefined) sentences.push('Nobody could answer it.');
-  else sentences.push(...chosen(job, first, nameOf));
-  if (job.waiting?.where === 'mesh') sentences.push('All that were asked were full.');
+  sentences.push(...placedBefore(job, nameOf));
+  if (first !== undefined) sentences.push(...chosen(job, first, nameOf));
+  else sentences.push(attempts.length === 0 ? 'Nobody could answer it.' : 'Then nobody was there who could go on.');
+  if (job.waiting?.where === 'mesh') sentences.push('Nobody that was asked takes another job now.');
   const others = candidates.filter(({ node }) => node !== first?.node && node !== provider);
   if (others.length > 0) {
     const behind = others.map((each) => expected(each, nameOf));
@@ -54,15 +54,26 @@ function whyThere(job: Job, nameOf: NameOf): string[] {
   return sentences;
 }
 
-function chosen({ decision, provider, attempts }: Job, first: Candidate, nameOf: NameOf): string[] {
+/** A job keeps the decision of the last time it was placed: of the times before it is known who had it. */
+function placedBefore({ attempts, decision }: Job, nameOf: NameOf): string[] {
+  const last = attempts.at(-1);
+  const isOfLast = last?.reason === null || decision?.candidates.some(({ node }) => node === last?.provider) === true;
+  const taken = (isOfLast ? attempts.slice(0, -1) : attempts).filter(({ digest }) => digest !== null);
+  const before = [...new Set(taken.map(({ provider }) => nameOf(provider)))];
+  return before.length === 0 ? [] : [`It was with ${before.join(', then ')} first. Of the last time it was placed:`];
+}
+
+function chosen({ decision, provider, attempts, seenBy }: Job, first: Candidate, nameOf: NameOf): string[] {
   if (decision === null) return [];
   const why = choiceSentence(decision, nameOf, 'then');
   const stood = `${nameOf(first.node)} stood first, with about ${formatSpan(totalMs(first))}. ${why}`;
   if (provider === null || provider === first.node) return [capitalised(stood)];
   const taken = decision.candidates.find(({ node }) => node === provider);
   const failed = attempts.some((attempt) => attempt.provider === first.node && attempt.reason !== null);
+  const sent = seenBy.includes(first.node);
   const instead = taken === undefined ? nameOf(provider) : expected(taken, nameOf);
-  return [capitalised(stood), `But it ${failed ? 'failed' : 'was full'}, and the next to take it was ${instead}.`];
+  const but = failed ? 'But it failed' : sent ? 'But it did not take it' : 'But it was not sent it';
+  return [capitalised(stood), `${but}, and the next to take it was ${instead}.`];
 }
 
 function expected(candidate: Candidate, nameOf: NameOf): string {
@@ -83,6 +94,7 @@ function howLong(job: Job, nameOf: NameOf, now: number): string[] {
   else sentences.push(`It ended after ${formatSpan(endedAt - createdAt)}, without a word.`);
   sentences.push(...untilTaken(job), ...moves(job, nameOf));
   if (firstTokenAt !== null) sentences.push(writing(job, firstTokenAt, now));
+  sentences.push(...sinceStop(job, now));
   if (job.reason !== null) sentences.push(`It ended early: ${reasonWords(job.reason)}.`);
   return sentences;
 }
@@ -92,7 +104,7 @@ function untilTaken({ attempts: [first], createdAt, direction }: Job): string[] 
   const waitedMs = first === undefined ? 0 : first.startedAt - createdAt;
   if (waitedMs < NOTED_WAIT_MS) return [];
   const span = formatSpan(waitedMs);
-  return [direction === 'in' ? `It stood ${span} in the queue here.` : `For ${span} no machine had room for it.`];
+  return [direction === 'in' ? `It stood ${span} in the queue here.` : `For ${span} no machine took it.`];
 }
 
 /** What was expected until the first word, as far as the decision is about that: of a job that moved it is about the rest. */
@@ -114,7 +126,7 @@ function expectedStart({ decision, provider, attempts }: Job): string {
 function writing({ tokensOut, tokensPerSecond, endedAt, attempts }: Job, firstTokenAt: number, now: number): string {
   const whose = attempts.length > 1 ? '; its last machine wrote' : ',';
   const rate = tokensPerSecond === null ? '' : `${whose} ${tokensPerSecond.toFixed(1)} a second`;
-  const tokens = tokensOut === 1 ? '1 token' : `${tokensOut} tokens`;
+  const tokens = tokensText(tokensOut);
   const span = formatSpan((endedAt ?? now) - firstTokenAt);
   return endedAt === null ? `It has written ${tokens} in ${span} since.` : `Writing ${tokens} took ${span}${rate}.`;
 }
@@ -127,18 +139,26 @@ function moves({ attempts }: Job, nameOf: NameOf): string[] {
     const next = attempts[index + 1];
     const why = reasonWords(reason);
     const from = nameOf(provider);
-    if (next === undefined) return [];
+    if (next === undefined) return digest === null ? [] : [`At token ${toToken} ${from} stopped: ${why}.`];
     const gap = endedAt === null ? 0 : next.startedAt - endedAt;
     const after = gap < NOTED_GAP_MS ? '' : ` ${formatSpan(gap)} later`;
-    const then = next.provider === provider ? 'it was tried there again' : `${nameOf(next.provider)} was asked`;
-    if (digest === null) return [`${from} did not take it: ${why}; ${then}${after}.`];
-    const goes = next.provider === provider ? 'it went on there' : `${nameOf(next.provider)} went on`;
-    return [`At token ${toToken} ${from} stopped: ${why}; ${goes}${after}.`];
+    const asked = next.provider === provider ? 'it was tried there again' : `${nameOf(next.provider)} was asked`;
+    if (digest === null) return [`${from} did not take it: ${why}; ${asked}${after}.`];
+    const went = next.provider === provider ? 'it went on there' : `${nameOf(next.provider)} went on`;
+    return [`At token ${toToken} ${from} stopped: ${why}; ${next.digest === null ? asked : went}${after}.`];
   });
 }
 
+/** How long nobody has gone on with it, or had when it ended. */
+function sinceStop({ attempts, endedAt, state }: Job, now: number): string[] {
+  const stoppedAt = attempts.at(-1)?.endedAt ?? null;
+  const gap = stoppedAt === null || state === 'completed' ? 0 : (endedAt ?? now) - stoppedAt;
+  if (gap < NOTED_WAIT_MS) return [];
+  return [`For ${formatSpan(gap)} nobody ${endedAt === null ? 'has gone' : 'went'} on with it.`];
+}
+
 /** What a living job waits for; undefined when it does not wait. */
-export function waitSentence({ waiting, state, provider, direction }: Job, nameOf: NameOf): string | undefined {
+export function waitSentence({ waiting, state, provider, direction }: ListedJob, nameOf: NameOf): string | undefined {
   if (state === 'handing-over') return 'moving to another machine';
   if (waiting === undefined) return undefined;
   const { where, ahead, estimateMs, phase } = waiting;
@@ -146,12 +166,20 @@ export function waitSentence({ waiting, state, provider, direction }: Job, nameO
   const place = direction === 'in' ? 'this machine' : provider === null ? 'its machine' : nameOf(provider);
   switch (where) {
     case 'mesh':
-      return `every machine is full, ${ahead ?? 0} before it${about}`;
+      return `${NOBODY_TAKES}, ${placeInLine(ahead)}${about}`;
     case 'queue':
-      return `${ahead ?? 0} before it on ${place}${about}`;
+      return `${placeInLine(ahead)} on ${place}${about}`;
     case 'engine':
       return `${place} ${phase === 'loading' ? 'loads the model' : 'reads the question'}`;
   }
+}
+
+/** Every machine may have room for others: each takes only so many jobs of one peer. */
+export const NOBODY_TAKES = 'no machine takes another job of yours now';
+
+/** How many go before a job, as far as is known. */
+export function placeInLine(ahead = 0): string {
+  return ahead === 0 ? 'it is next' : `${ahead} before it`;
 }
 
 /* ---- who saw it ---- */
@@ -165,7 +193,7 @@ function whoSawIt({ direction, seenBy, requester, attempts, privacy }: Job, name
   const idle = others.filter((id) => !ran.has(id)).map(nameOf);
   return [
     `${listed(others.map(nameOf), MOST_NAMES)}, beside this machine.${could}`,
-    ...(idle.length === 0 ? [] : [`${listed(idle, MOST_NAMES)} had no room for it, and had been sent it by then.`]),
+    ...(idle.length === 0 ? [] : [`${listed(idle, MOST_NAMES)} did not take it, and had been sent it by then.`]),
   ];
 }
 
@@ -177,7 +205,7 @@ const TIERS = {
 } as const;
 
 /** Who saw the prompt of a job, as far as this node knows: of an own job who else did. */
-export function seers({ direction, seenBy, requester }: Job, nameOf: NameOf): string {
+export function seers({ direction, seenBy, requester }: ListedJob, nameOf: NameOf): string {
   if (direction === 'in') return `${nameOf(requester)}, this machine`;
   const others = seenBy.filter((id) => id !== requester);
   return others.length === 0 ? 'this machine alone' : others.map(nameOf).join(', ');
@@ -186,18 +214,18 @@ export function seers({ direction, seenBy, requester }: Job, nameOf: NameOf): st
 /* ---- words ---- */
 
 const REASONS: Readonly<Record<string, string>> = {
-  preempted: 'its owner needed it, or it paused',
-  shutting_down: 'it was shutting down',
-  provider_lost: 'the connection to it broke, or it fell silent',
-  peer_unreachable: 'it could not be reached',
-  engine_failed: 'its engine failed',
-  engine_unavailable: 'its engine did not answer',
-  engine_out_of_memory: 'its memory was too small for the model',
-  overloaded: 'everybody was full',
+  preempted: 'the owner of that machine needed it, or it paused',
+  shutting_down: 'that machine was shutting down',
+  provider_lost: 'the connection to that machine broke, or it fell silent',
+  peer_unreachable: 'that machine could not be reached',
+  engine_failed: 'the engine there failed, or the owner of that machine cancelled the job',
+  engine_unavailable: 'the engine there did not answer',
+  engine_out_of_memory: 'the memory there was too small for the model',
+  overloaded: 'nobody took it in time',
   model_not_found: 'the model was not there',
   cannot_continue: 'the answer could not be continued elsewhere',
   cancelled: 'it was cancelled',
-  deadline_exceeded: 'its time was over',
+  deadline_exceeded: 'its time was over before the answer was complete',
   interrupted: 'this node ended without a word while it ran',
   privacy_unserved: 'nobody inside its privacy tier could answer',
 };

@@ -1,6 +1,6 @@
 /** `gogrid jobs` */
 
-import type { Job, JobList } from '../contract/control.ts';
+import type { Job, JobList, ListedJob } from '../contract/control.ts';
 import { GoGridError } from '../errors.ts';
 import { API } from '../limits/api.ts';
 import { usage } from './arguments.ts';
@@ -77,7 +77,12 @@ const STATE_STYLES: Readonly<Record<string, Style>> = {
  * Newest first, as the API lists them. Tokens are those written. Ids are whole where `columns` is undefined. The last
  * says the error code of one that ended early.
  */
-export function jobRows(jobs: readonly Job[], nameOf: NameOf, now: number, columns: number | undefined): Cell[][] {
+export function jobRows(
+  jobs: readonly ListedJob[],
+  nameOf: NameOf,
+  now: number,
+  columns: number | undefined,
+): Cell[][] {
   return jobs.map((job) => [
     idText(job.id, columns),
     stateCell(job),
@@ -92,7 +97,12 @@ export function jobRows(jobs: readonly Job[], nameOf: NameOf, now: number, colum
 }
 
 /** Which machines saw the prompt of each job, as far as this node knows: a peer's job may have been elsewhere before. */
-export function seenByRows(jobs: readonly Job[], nameOf: NameOf, now: number, columns: number | undefined): Cell[][] {
+export function seenByRows(
+  jobs: readonly ListedJob[],
+  nameOf: NameOf,
+  now: number,
+  columns: number | undefined,
+): Cell[][] {
   return jobs.map((job) => [
     idText(job.id, columns),
     formatAgo(job.createdAt, now),
@@ -111,7 +121,7 @@ const SEEN_BY = {
 };
 
 /** What waits, where, behind how many and about how long: sentences, which a column of a table would cut. */
-function waitingText(jobs: readonly Job[], nameOf: NameOf): string {
+function waitingText(jobs: readonly ListedJob[], nameOf: NameOf): string {
   const lines = jobs.flatMap((job) => {
     const what = job.endedAt === null ? waitSentence(job, nameOf) : undefined;
     const whose = job.direction === 'in' ? `, for ${nameOf(job.requester)}` : '';
@@ -120,7 +130,7 @@ function waitingText(jobs: readonly Job[], nameOf: NameOf): string {
   return lines.length === 0 ? '' : `\nWaiting now:\n${lines.join('')}`;
 }
 
-function stateCell(job: Job): Cell {
+function stateCell(job: ListedJob): Cell {
   const style = STATE_STYLES[job.state];
   return style === undefined ? job.state : { text: job.state, style };
 }
@@ -159,20 +169,22 @@ async function cancel(call: Call, text: string): Promise<number> {
 
 /**
  * A whole id is looked up in all history, a part of one in the newest jobs. A peer chooses the ids of the jobs that it asks
- * for here, so several may have the same: this node's own comes first, and it is the one that the API means by that id.
+ * for here, so several may be meant by one part: this node's own comes first, and it is the one that the API means by that id.
  */
 async function findJobs(node: NodeClient, text: string): Promise<readonly [Job, ...Job[]]> {
   const whole = await jobOf(node, text);
+  if (whole !== undefined) return [whole];
   const { jobs } = await node.ask<JobList>({ path: `/jobs?limit=${API.maxListed}` });
   const distinct = [...new Map(jobs.map((job) => [job.id, job])).values()];
-  const { id } = whole ?? findOne(distinct, text, (job) => ({ id: job.id }), 'job', 'job_not_found');
-  const first = whole ?? (await jobOf(node, id)) ?? jobs.find((job) => job.id === id);
+  const { id } = findOne(distinct, text, (job) => ({ id: job.id }), 'job', 'job_not_found');
+  const first = await jobOf(node, id);
   if (first === undefined) throw new GoGridError({ code: 'job_not_found', message: `there is no job '${text}'` });
+  // The others are of peers, who alone know why they came here.
   const others = jobs.filter((job) => job.id === id && keyOf(job) !== keyOf(first));
-  return [first, ...others];
+  return [first, ...others.map((job) => ({ ...job, decision: null }))];
 }
 
-function keyOf({ direction, requester }: Job): string {
+function keyOf({ direction, requester }: ListedJob): string {
   return direction === 'in' ? requester : 'own';
 }
 
@@ -197,7 +209,7 @@ export function jobFacts(job: Job, now: number): (readonly [string, Cell])[] {
     ...(job.reason === null ? [] : [['reason', job.reason] as const]),
     ['kind', job.kind],
     ['direction', `${job.direction}: ${DIRECTIONS[job.direction]}`],
-    ['lane', job.lane],
+    ['lane', LANES[job.lane]],
     ['model', job.model],
     ['requester', job.requester],
     ['provider', job.provider ?? '-'],
@@ -206,7 +218,7 @@ export function jobFacts(job: Job, now: number): (readonly [string, Cell])[] {
     ['asked', formatAgo(job.createdAt, now)],
     ['first token', first],
     ['took', took === undefined ? 'not over' : took < 60 ? `${took.toFixed(2)} s` : formatDuration(took)],
-    ['cost', `${job.costMicrocredits} microcredits`],
+    ...(job.costMicrocredits === '0' ? [] : [['cost', `${job.costMicrocredits} microcredits`] as const]),
     ...job.attempts.map((attempt, index) => {
       const tokens = `tokens ${attempt.fromToken} to ${attempt.toToken}`;
       return [
@@ -216,5 +228,8 @@ export function jobFacts(job: Job, now: number): (readonly [string, Cell])[] {
     }),
   ];
 }
+
+/** In a mesh where nothing can be paid for, all peers are in the lane of those that pay. */
+const LANES = { owner: 'yours', paid: 'peers', free: 'peers without credits' } as const;
 
 const DIRECTIONS = { local: 'asked and run here', out: 'asked here, run there', in: 'asked there, run here' } as const;

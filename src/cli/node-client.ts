@@ -169,25 +169,37 @@ interface AnsweredError {
   readonly hint: string | undefined;
 }
 
-/** Reads `{error: {code, message, hint?}}` or Ollama's `{error: "text"}`; undefined when `text` is neither. */
+/** Reads `{error: {code, message, hint?}}` or `{error: "text", code?}` of the Ollama surface; undefined when `text` is neither. */
 export function errorIn(text: string): AnsweredError | undefined {
   try {
-    const { error } = JSON.parse(text) as { error?: unknown };
-    if (typeof error === 'string') return { code: undefined, message: error, hint: undefined };
+    const { error, code: ownCode } = JSON.parse(text) as { error?: unknown; code?: unknown };
+    if (typeof error === 'string') return { code: textOf(ownCode), message: error, hint: undefined };
     if (typeof error !== 'object' || error === null) return undefined;
     const { code, message, hint } = error as Record<string, unknown>;
     if (typeof message !== 'string') return undefined;
-    return {
-      code: typeof code === 'string' ? code : undefined,
-      message,
-      hint: typeof hint === 'string' ? hint : undefined,
-    };
+    return { code: textOf(code), message, hint: textOf(hint) };
   } catch {
     return undefined;
   }
 }
 
-/** Ollama's errors have no code; the status says enough for the exit code. */
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined;
+}
+
+/** What broke an answer off that had begun. @param line an event or a line of it; undefined when it is no error */
+export function errorInStream(line: string): GoGridError | undefined {
+  const failed = errorIn(line);
+  if (failed === undefined) return undefined;
+  const { code, message, hint } = failed;
+  return new GoGridError({
+    code: code !== undefined && isErrorCode(code) ? code : 'engine_failed',
+    message,
+    ...(hint !== undefined && { hint }),
+  });
+}
+
+/** Errors of the Ollama surface that are of no job have no code; the status says enough for the exit code. */
 function codeOf(status: number) {
   if (status === 404) return 'not_found';
   if (status === 503) return 'overloaded';

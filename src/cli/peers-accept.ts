@@ -5,10 +5,11 @@ import { GoGridError } from '../errors.ts';
 import { CLI } from '../limits/program.ts';
 import { type Call, printJson } from './command.ts';
 import { findOne } from './find.ts';
+import { machineName, withId } from './machine-names.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { spelled } from './program.ts';
 import { canAsk, confirmed } from './question.ts';
-import { printable, shellWord, shortId } from './text.ts';
+import { shellWord } from './text.ts';
 import type { Home, World } from './world.ts';
 
 /** Accepts a machine that waits. Whoever types the id of one that is not connected accepts it for when it comes. */
@@ -17,7 +18,7 @@ export async function accept(call: Call, text: string): Promise<number> {
   const compares = !call.flags.has('yes');
   const found = await findToAccept(node, text);
   const peer = compares ? await withWords(call, node, found) : found;
-  const name = nameOf(peer);
+  const name = machineName(peer);
   if (peer.admitted) {
     if (call.json) printJson(call, { ...decided(peer) });
     else call.world.stdout.write(`${name} and this machine work together already.\n`);
@@ -27,7 +28,7 @@ export async function accept(call: Call, text: string): Promise<number> {
   if (compares && peer.waitsFor !== 'there') {
     if (peer.words === null) throw withoutWords(call, peer, text);
     if (!canAsk(call)) throw mustCompare(call, peer, text);
-    call.world.stdout.write(`${name} (${shortId(peer.peerId)}) shows these words if it is the right machine:\n\n`);
+    call.world.stdout.write(`${withId(peer)} shows these words if it is the right machine:\n\n`);
     call.world.stdout.write(`    ${call.paint('bold', peer.words)}\n\n`);
     if (!(await confirmed(call, 'Does the other machine show the same words? [y/N] '))) {
       call.world.stdout.write(
@@ -58,7 +59,7 @@ export async function block(call: Call, text: string): Promise<number> {
   if (call.json) printJson(call, answer);
   else {
     call.world.stdout.write(
-      `${nameOf(peer)} is blocked: it is not used, not served, and not let in.\nTo undo: ${commandFor(call, 'unblock', peer)}\n`,
+      `${machineName(peer)} is blocked: it is not used, not served, and not let in.\nTo undo: ${commandFor(call, 'unblock', peer)}\n`,
     );
   }
   return 0;
@@ -73,7 +74,7 @@ export async function unblock(call: Call, text: string): Promise<number> {
   if (call.json) printJson(call, answer);
   else
     call.world.stdout.write(
-      `${nameOf(peer)} is not blocked any more. It has to be accepted again where you are asked.\n`,
+      `${machineName(peer)} is not blocked any more. It has to be accepted again where you are asked.\n`,
     );
   return 0;
 }
@@ -101,10 +102,6 @@ export function wordFor(peer: Pick<Peer, 'name' | 'peerId'>): string {
 
 function idWord({ peerId }: Pick<Peer, 'peerId'>): string {
   return peerId.slice(-8);
-}
-
-export function nameOf(peer: Pick<Peer, 'name' | 'peerId'>): string {
-  return peer.name === '' ? shortId(peer.peerId) : printable(peer.name);
 }
 
 /** Those that wait go first: a stranger that took the name of a friend is the one that is meant here. */
@@ -163,14 +160,14 @@ function decided({ peerId, name, admitted, words, waitsFor }: Peer): PeerDecisio
 function mustCompare(call: Call, peer: Peer, text: string): GoGridError {
   return new GoGridError({
     code: 'usage',
-    message: `nobody is here to compare the words of ${nameOf(peer)}: ${peer.words}`,
+    message: `nobody is here to compare the words of ${machineName(peer)}: ${peer.words}`,
     hint: `when the other machine shows the same: ${call.world.program} peers accept ${shellWord(text)} --yes${call.home.flags}`,
   });
 }
 
 /** Nothing shows that it is the right machine: accepting it would be believing its name. */
 function withoutWords(call: Call, peer: Peer, text: string): GoGridError {
-  const name = nameOf(peer);
+  const name = machineName(peer);
   const why: Partial<Record<Peer['status'], string>> = {
     blocked: `${name} is blocked, so it is not connected and has no words to compare`,
     waiting: `the words of ${name} are not made yet, so they cannot be compared`,

@@ -2,28 +2,29 @@
 
 import type { Peer, PeerList } from '../contract/control.ts';
 import type { FriendList } from '../contract/privacy.ts';
+import { GoGridError } from '../errors.ts';
 import { type Call, printJson } from './command.ts';
 import { findOne } from './find.ts';
+import { isSameName, machineName, type NamedMachine, withId } from './machine-names.ts';
 import { connect, type NodeClient } from './node-client.ts';
-import { commandFor, nameOf } from './peers-accept.ts';
-import { shortId } from './text.ts';
-
-type Friends = FriendList['friends'];
+import { commandFor } from './peers-accept.ts';
 
 export async function friend(call: Call, text: string): Promise<number> {
   const node = await connect(call.home);
-  const [{ peers }, { friends }] = await Promise.all([peersOf(node), friendsOf(node)]);
-  const peer = findOne(peers, text, (each) => ({ id: each.peerId, name: each.name }), 'peer', 'peer_not_found');
-  const answer = peer.friend ? undefined : await replace(node, [...friends, peer]);
+  const [{ peers, away }, { friends }] = await Promise.all([peersOf(node), friendsOf(node)]);
+  const peer = findOne(peers, text, named, 'peer', 'peer_not_found');
+  // What was typed is a name, which anybody may take: also of somebody who is away and was meant.
+  if (isSameName(text, peer.name)) expectOnly(peer, [...peers, ...away, ...friends]);
+  if (peer.status === 'blocked') throw isBlocked(call, peer);
+  const answer = peer.friend ? undefined : await node.ask<FriendList>({ method: 'PUT', path: pathOf(peer) });
   if (call.json) {
     printJson(call, answer ?? (await friendsOf(node)));
     return 0;
   }
-  const name = nameOf(peer);
   const head =
     answer === undefined
-      ? `${name} is a friend already.`
-      : `${name} is a friend: it may see prompts of the privacy tier \`friends\`. Whoever runs a model reads the prompt.`;
+      ? `${withId(peer)} is a friend already.`
+      : `${withId(peer)} is a friend: it may see prompts of the privacy tier \`friends\`. Whoever runs a model reads the prompt.`;
   call.world.stdout.write(`${head}\n${unready(call, peer)}`);
   return 0;
 }
@@ -31,15 +32,12 @@ export async function friend(call: Call, text: string): Promise<number> {
 export async function unfriend(call: Call, text: string): Promise<number> {
   const node = await connect(call.home);
   const { friends } = await friendsOf(node);
-  const gone = findOne(friends, text, (each) => ({ id: each.peerId, name: each.name }), 'friend', 'peer_not_found');
-  const answer = await replace(
-    node,
-    friends.filter(({ peerId }) => peerId !== gone.peerId),
-  );
+  const gone = findOne(friends, text, named, 'friend', 'peer_not_found');
+  const answer = await node.ask<FriendList>({ method: 'DELETE', path: pathOf(gone) });
   if (call.json) printJson(call, answer);
   else
     call.world.stdout.write(
-      `${nameOf(gone)} is no friend any more: prompts of the tier \`friends\` do not go to it.\n`,
+      `${withId(gone)} is no friend any more: prompts of the tier \`friends\` do not go to it.\n`,
     );
   return 0;
 }
@@ -49,17 +47,39 @@ export async function friendsAway(node: NodeClient, peers: readonly Peer[]): Pro
   const { friends } = await friendsOf(node);
   const listed = new Set(peers.map(({ peerId }) => peerId));
   const away = friends.filter(({ peerId }) => !listed.has(peerId));
-  if (away.length === 0) return '';
-  const names = away.map((each) =>
-    each.name === '' ? shortId(each.peerId) : `${nameOf(each)} (${shortId(each.peerId)})`,
-  );
-  return `\nFriends that are away: ${names.join(', ')}\n`;
+  return away.length === 0 ? '' : `\nFriends that are away: ${away.map(withId).join(', ')}\n`;
+}
+
+/** @throws GoGridError `usage` when another machine is called so too */
+function expectOnly(peer: NamedMachine, known: readonly NamedMachine[]): void {
+  const others = known.filter(({ peerId, name }) => peerId !== peer.peerId && isSameName(name, peer.name));
+  if (others.length === 0) return;
+  const ids = [...new Set([peer, ...others].map(({ peerId }) => peerId))];
+  throw new GoGridError({
+    code: 'usage',
+    message: `${ids.length} machines are called '${machineName(peer)}', and one is here now`,
+    hint: `say which one by its id: ${ids.slice(0, 5).join(', ')}`,
+  });
+}
+
+function isBlocked(call: Call, peer: Peer): GoGridError {
+  return new GoGridError({
+    code: 'usage',
+    message: `${withId(peer)} is blocked, so nothing goes to it`,
+    hint: `first: ${commandFor(call, 'unblock', peer)}`,
+  });
 }
 
 function unready(call: Call, peer: Peer): string {
-  if (peer.admitted) return '';
-  if (peer.status === 'blocked') return `It is blocked, so nothing goes to it: ${commandFor(call, 'unblock', peer)}\n`;
-  return `It is not admitted, so nothing goes to it yet: ${commandFor(call, 'accept', peer)}\n`;
+  return peer.admitted ? '' : `It is not admitted, so nothing goes to it yet: ${commandFor(call, 'accept', peer)}\n`;
+}
+
+function named({ peerId, name }: NamedMachine) {
+  return { id: peerId, name };
+}
+
+function pathOf({ peerId }: NamedMachine): string {
+  return `/privacy/friends/${encodeURIComponent(peerId)}`;
 }
 
 function peersOf(node: NodeClient): Promise<PeerList> {
@@ -68,9 +88,4 @@ function peersOf(node: NodeClient): Promise<PeerList> {
 
 function friendsOf(node: NodeClient): Promise<FriendList> {
   return node.ask<FriendList>({ path: '/privacy/friends' });
-}
-
-function replace(node: NodeClient, friends: readonly Pick<Friends[number], 'peerId'>[]): Promise<FriendList> {
-  const ids = friends.map(({ peerId }) => peerId);
-  return node.ask<FriendList>({ method: 'PUT', path: '/privacy/friends', body: { friends: ids } });
 }

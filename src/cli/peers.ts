@@ -4,8 +4,9 @@ import type { Identity, Peer, PeerList } from '../contract/control.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson, sheetOf } from './command.ts';
 import { findOne } from './find.ts';
+import { machineName, withId } from './machine-names.ts';
 import { connect, type NodeClient } from './node-client.ts';
-import { accept, block, commandFor, nameOf, unblock, wordFor } from './peers-accept.ts';
+import { accept, block, commandFor, unblock, wordFor } from './peers-accept.ts';
 import { friend, friendsAway, unfriend } from './peers-friends.ts';
 import { spelled } from './program.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
@@ -44,9 +45,7 @@ async function list(call: Call): Promise<number> {
   stdout.write(await friendsAway(node, answer.peers));
   const blocked = outside.filter(({ status }) => status === 'blocked');
   for (const peer of blocked) {
-    stdout.write(
-      `\nBlocked: ${nameOf(peer)} (${shortId(peer.peerId)}), undo with ${commandFor(call, 'unblock', peer, blocked)}\n`,
-    );
+    stdout.write(`\nBlocked: ${withId(peer)}, undo with ${commandFor(call, 'unblock', peer, blocked)}\n`);
   }
   return 0;
 }
@@ -64,7 +63,7 @@ export function waitingText(call: Call, waiting: readonly Peer[], own: Pick<Iden
   for (const peer of waiting) {
     const { words, waitsFor, peerId, addresses } = peer;
     const from = addresses[0] === undefined ? '' : `, ${printable(hostOf(addresses[0]))}`;
-    lines.push('', `  ${call.paint('bold', nameOf(peer))}  ${shortId(peerId)}${from}`);
+    lines.push('', `  ${call.paint('bold', machineName(peer))}  ${shortId(peerId)}${from}`);
     if (words !== null) lines.push(`    words  ${words}`);
     else if (waitsFor !== 'there') lines.push('    words  being made: look again in a moment');
     if (waitsFor !== 'there') lines.push(`    here   ${commandFor(call, 'accept', peer, waiting)}`);
@@ -111,7 +110,7 @@ export function peerRows(peers: readonly Peer[], columns: number | undefined): C
     peer.name,
     idText(peer.peerId, columns),
     statusCell(peer),
-    peer.route,
+    peer.connected ? peer.route : '-',
     peer.latencyMs === null ? '-' : `${peer.latencyMs.toFixed(peer.latencyMs < 10 ? 1 : 0)} ms`,
     `${peer.runningJobs}+${peer.queueDepth}`,
     peer.models.join(', '),
@@ -120,6 +119,7 @@ export function peerRows(peers: readonly Peer[], columns: number | undefined): C
 
 function statusCell(peer: Peer): Cell {
   if (isOutside(peer)) return { text: peer.status, style: 'yellow' };
+  if (peer.status === 'unreachable') return { text: 'not reached', style: 'red' };
   if (!peer.admitted) return { text: 'not admitted', style: 'yellow' };
   if (peer.status === 'idle' || peer.status === 'busy') return { text: peer.status, style: 'green' };
   return { text: peer.status, style: peer.status === 'error' ? 'red' : 'yellow' };
@@ -156,7 +156,7 @@ export function peerFacts(peer: Peer, now: number): (readonly [string, Cell])[] 
     ['peer id', peer.peerId],
     ['status', statusCell(peer)],
     ['privacy', peer.friend ? 'a friend: may see prompts of the tier friends' : 'may see prompts of the tier mesh'],
-    ['route', peer.connected ? `${peer.route}, ${peer.transport ?? ''}` : `${peer.route}, not connected now`],
+    ['route', peer.connected ? `${peer.route}, ${peer.transport ?? ''}` : 'none: not connected now'],
     ...(peer.words === null ? [] : [['words', peer.words] as const]),
     ['latency', peer.latencyMs === null ? 'not measured' : `${peer.latencyMs.toFixed(1)} ms`],
     ['jobs', `${peer.runningJobs} running, ${peer.queueDepth} waiting`],

@@ -3,7 +3,7 @@
 import { type Option, usage } from './arguments.ts';
 import { type Call, flagOf } from './command.ts';
 
-const TIERS = ['local', 'own', 'friends', 'mesh'];
+export const TIERS = ['local', 'own', 'friends', 'mesh'];
 
 export const PRIVACY_OPTION: Option = {
   name: 'privacy',

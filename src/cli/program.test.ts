@@ -35,6 +35,11 @@ describe('hints', () => {
     expect(spelled(text, 'gogrid')).toBe(text);
   });
 
+  it('name the flag, not the header', () => {
+    const hint = 'pull the model here, or send it with x-gogrid-privacy: friends or mesh';
+    expect(spelled(hint, 'gogrid')).toBe('pull the model here, or use --privacy friends or mesh');
+  });
+
   it('spell the commands as this user has to write them', async () => {
     const small = smallWorld(['status'], { program: 'npx gogrid' });
     expect(await runCli(small.world)).toBe(3);

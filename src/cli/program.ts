@@ -23,7 +23,11 @@ export function programName({ env, script }: StartHints): string {
 /** `gogrid` as a command: at the start of a command line, not in a path, a name or a sentence about the program. */
 const COMMAND = /(?<![\w./-])(?<!npx )gogrid(?= (?:[a-z-]|<))/g;
 
-/** Spells every `gogrid …` of a text as this user has to write it. */
+/** A header, where the node tells a client what to send. */
+const TIER_HEADER = /send it with x-gogrid-privacy: /g;
+
+/** Spells every `gogrid …` of a text as this user has to write it, and what the command line has a flag for as that flag. */
 export function spelled(text: string, program: string): string {
-  return program === 'gogrid' ? text : text.replace(COMMAND, program);
+  const ours = text.replace(TIER_HEADER, 'use --privacy ');
+  return program === 'gogrid' ? ours : ours.replace(COMMAND, program);
 }

@@ -64,7 +64,7 @@ describe('gogrid route', () => {
         'Who cannot:',
         '  This machine does not have this model.',
         '',
-        'Figured for a short question (--prompt takes a real one) and an answer of 256. Price: 0. Privacy: mesh.',
+        'Figured for a short question (--prompt takes a real one) and an answer of about 256 tokens. Privacy: mesh.',
         'Nothing was run, and the question did not leave this machine.',
         '',
       ].join('\n'),
@@ -81,6 +81,16 @@ describe('gogrid route', () => {
       { privacy: 'friends', input: { messages: [{ content: 'hello' }] } },
       { privacy: 'mesh', input: { messages: [{ content: 'from a pipe' }] } },
     ]);
+  });
+
+  it('says how many of yours wait for the same already, and for how long yours would', async () => {
+    const waiting = { ahead: 3, estimateMs: 14_000 };
+    const { out } = await gogrid('route tiny', { explain: async () => ({ ...testDecision, waiting }) });
+    expect(out).toContain(
+      '3 of your jobs wait for this already, since no machine takes another job of yours now: yours would come after them, about 14 s.',
+    );
+    const { out: json } = await gogrid('route tiny --json', { explain: async () => ({ ...testDecision, waiting }) });
+    expect(JSON.parse(json)).toMatchObject({ waiting });
   });
 
   it('is the answer of the API for programs', async () => {
@@ -163,7 +173,9 @@ describe('gogrid jobs', () => {
 
   it('says of what waits where, behind how many, and about how long', async () => {
     const { out } = await gogrid('jobs', { jobs }, { columns: 80, env: { NO_COLOR: '1' } });
-    expect(out).toContain('\nWaiting now:\n  0198c0de…0000bb  every machine is full, 2 before it, about 14 s\n');
+    expect(out).toContain(
+      '\nWaiting now:\n  0198c0de…0000bb  no machine takes another job of yours now, 2 before it, about 14 s\n',
+    );
     expect(out).toContain('  0198c0de…0000cc  1 before it on this machine, for other\n');
     expect((await gogrid('jobs')).out).not.toContain('Waiting');
   });
@@ -207,12 +219,12 @@ describe('friends', () => {
     const deps = befriending();
     expect((await gogrid('peers', deps)).out).not.toContain('PRIVACY');
     const made = await gogrid('peers friend kitchen', deps);
-    expect(made).toMatchObject({ code: 0, out: expect.stringContaining('kitchen is a friend') });
+    expect(made).toMatchObject({ code: 0, out: expect.stringMatching(/^kitchen \(12D3KooW\S+\) is a friend/) });
     expect(made.out).toContain('Whoever runs a model reads the prompt.');
     expect(deps.friends.list()).toEqual([{ node: id(1), name: 'kitchen' }]);
     expect((await gogrid('peers', deps)).out).toMatch(/^kitchen +\S+ +friend +idle/m);
     expect((await gogrid('peers show kitchen', deps)).out).toMatch(/^privacy +a friend/m);
-    expect((await gogrid('peers friend kitchen', deps)).out).toContain('a friend already');
+    expect((await gogrid('peers friend kitchen', deps)).out).toMatch(/^kitchen \(12D3KooW\S+\) is a friend already/);
     expect((await gogrid('peers unfriend kitchen', deps)).out).toContain('no friend any more');
     expect(deps.friends.list()).toEqual([]);
     expect(await gogrid('peers unfriend kitchen', deps)).toMatchObject({
@@ -233,5 +245,31 @@ describe('friends', () => {
     const { out } = await gogrid('peers friend laptop', deps);
     expect(out).toContain('not admitted, so nothing goes to it yet: gogrid peers accept laptop');
     expect(JSON.parse((await gogrid('peers friend kitchen --json', deps)).out)).toMatchObject({ total: 2 });
+  });
+
+  it('are not made by a name that another machine has which is away: trust goes to an id', async () => {
+    for (const known of ['a friend', 'was here']) {
+      const deps = befriending(...(known === 'a friend' ? [{ node: id(7), name: 'Kitchen ' }] : []));
+      const away = () => (known === 'was here' ? [{ peerId: id(7), name: 'KITCHEN' }] : []);
+      const all = { ...deps, runtime: { ...deps.runtime, away } };
+      const before = deps.friends.list();
+      expect(await gogrid('peers friend kitchen', all), known).toMatchObject({
+        code: 2,
+        err: expect.stringMatching(new RegExp(`2 machines are called 'kitchen'.*${id(1)}, ${id(7)}`, 's')),
+      });
+      expect(deps.friends.list()).toEqual(before);
+      expect(await gogrid(`peers friend ${id(1)}`, all)).toMatchObject({ code: 0 });
+    }
+  });
+
+  it('a friend that is made while another is unmade undoes nothing', async () => {
+    const deps = befriending({ node: id(7), name: 'cellar' });
+    running = await smallApi({}, deps);
+    const node = { api: running.url, key: testKey };
+    const worlds = ['unfriend cellar', 'friend kitchen'].map((what) =>
+      smallWorld(['peers', ...what.split(' ')], { node }),
+    );
+    expect(await Promise.all(worlds.map(({ world }) => runCli(world)))).toEqual([0, 0]);
+    expect(deps.friends.list()).toEqual([{ node: id(1), name: 'kitchen' }]);
   });
 });

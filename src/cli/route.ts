@@ -6,12 +6,13 @@ import { CLI } from '../limits/program.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf, printJson, sheetOf } from './command.ts';
 import { capitalised, choiceSentence, exclusionSentences, noteOf, totalMs } from './decision-text.ts';
+import { NOBODY_TAKES } from './job-story.ts';
 import { machineNames, type NameOf } from './machine-names.ts';
 import { connect } from './node-client.ts';
 import { privacyHeaders } from './privacy-flag.ts';
 import { spelled } from './program.ts';
 import { type Cell, type Column, renderTable } from './table.ts';
-import { formatSpan, printable } from './text.ts';
+import { aboutSpan, formatSpan, printable, tokensText } from './text.ts';
 import { chatModels, unknownModel } from './which-model.ts';
 
 /** Stands for a question where none is given. */
@@ -71,7 +72,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 export function routeText(call: Call, explanation: Explanation, nameOf: NameOf, isGiven: boolean): string {
-  const { candidates, excluded, model, privacy, promptTokens, outputTokens } = explanation;
+  const { candidates, excluded, model, privacy, promptTokens, outputTokens, waiting, priceMicrocredits } = explanation;
   const [first] = candidates;
   const lines: string[] = [];
   if (first === undefined) {
@@ -85,12 +86,18 @@ export function routeText(call: Call, explanation: Explanation, nameOf: NameOf, 
   if (excluded.length > 0) {
     lines.push('', 'Who cannot:', ...exclusionSentences(excluded, privacy, nameOf, 'now').map((text) => `  ${text}`));
   }
+  if (waiting !== undefined) {
+    const jobs = waiting.ahead === 1 ? '1 of your jobs waits' : `${waiting.ahead} of your jobs wait`;
+    const yours = `yours would come after ${waiting.ahead === 1 ? 'it' : 'them'}${aboutSpan(waiting.estimateMs)}`;
+    lines.push('', `${jobs} for this already, since ${NOBODY_TAKES}: ${yours}.`);
+  }
+  const price = priceMicrocredits === '0' ? '' : ` Price: ${priceMicrocredits} microcredits.`;
   const question = isGiven
-    ? `a question of about ${promptTokens} tokens`
+    ? `a question of about ${tokensText(promptTokens)}`
     : 'a short question (--prompt takes a real one)';
   lines.push(
     '',
-    `Figured for ${question} and an answer of ${outputTokens}. Price: 0. Privacy: ${privacy}.`,
+    `Figured for ${question} and an answer of about ${tokensText(outputTokens)}.${price} Privacy: ${privacy}.`,
     call.paint('dim', 'Nothing was run, and the question did not leave this machine.'),
   );
   return `${lines.join('\n')}\n`;

@@ -5,7 +5,7 @@ import { CLI } from '../limits/program.ts';
 import { type Answer, askModel, BrokenAnswer, cutOff, type Message } from './answer.ts';
 import { usage } from './arguments.ts';
 import type { Call } from './command.ts';
-import { type ApiStream, connect, errorIn, type NodeClient } from './node-client.ts';
+import { type ApiStream, connect, errorInStream, type NodeClient } from './node-client.ts';
 import { privacyHeaders } from './privacy-flag.ts';
 import { jsonFor, painter, printable } from './text.ts';
 import { chatModels, unknownModel } from './which-model.ts';
@@ -76,8 +76,8 @@ async function readPrompt(call: Call, words: readonly string[]): Promise<string>
 async function passOn(call: Call, stream: ApiStream): Promise<number> {
   for await (const line of stream.lines) {
     if (line.trim() === '') continue;
-    const failed = errorIn(line);
-    if (failed !== undefined) throw new GoGridError({ code: 'engine_failed', message: failed.message });
+    const failed = errorInStream(line);
+    if (failed !== undefined) throw failed;
     call.world.stdout.write(`${jsonFor(call.world.stdout, line)}\n`);
     if (isLast(line)) return 0;
   }

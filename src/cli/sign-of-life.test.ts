@@ -40,9 +40,13 @@ describe('what it waits for', () => {
     [
       { state: 'queued', waiting: { where: 'mesh', ahead: 2, estimateMs: 14_000 } },
       undefined,
-      'waiting: every machine is full, 2 before it, about 14 s',
+      'waiting: no machine takes another job of yours now, 2 before it, about 14 s',
     ],
-    [{ state: 'queued', waiting: { where: 'mesh' } }, ' on kitchen', 'waiting: every machine is full, 0 before it'],
+    [
+      { state: 'queued', waiting: { where: 'mesh' } },
+      ' on kitchen',
+      'waiting: no machine takes another job of yours now, it is next',
+    ],
     [
       { state: 'running', waiting: { where: 'engine', phase: 'loading' } },
       ' on kitchen',
@@ -66,7 +70,7 @@ describe('on a terminal', () => {
             ],
             total: 1,
           }
-        : { name: 'kit\u001bchen' }) as T,
+        : { peerId: 'me', peers: [{ peerId: 'p', name: 'kit\u001bchen' }], away: [] }) as T,
     stream: async () => Promise.reject(new Error('not asked for')),
   };
 
@@ -87,7 +91,9 @@ describe('on a terminal', () => {
     const peer = {
       ...node,
       ask: async <T>({ path }: { path: string }) =>
-        (path.startsWith('/jobs') ? node.ask({ path }) : { name: '台所台所台所' }) as T,
+        (path.startsWith('/jobs')
+          ? node.ask({ path })
+          : { peerId: 'me', peers: [{ peerId: 'p', name: '台所台所台所' }], away: [] }) as T,
     };
     const life = signOfLife(small.world, peer, 'tiny');
     await expect.poll(() => small.stderr()).not.toBe('');
@@ -95,6 +101,20 @@ describe('on a terminal', () => {
     const [, shown = ''] = small.stderr().split('\u001b[2K');
     expect(displayWidth(shown.replace('\r', ''))).toBeLessThan(32);
     expect(shown).toContain('台…');
+  });
+
+  it('tells a peer that calls itself this machine apart from it', async () => {
+    const small = smallWorld([], { columns: 80, env: { NO_COLOR: '1' } });
+    const liar = {
+      ...node,
+      ask: async <T>({ path }: { path: string }) =>
+        (path.startsWith('/jobs')
+          ? node.ask({ path })
+          : { peerId: 'me', peers: [{ peerId: 'p', name: 'This machine' }], away: [] }) as T,
+    };
+    const life = signOfLife(small.world, liar, 'tiny');
+    await expect.poll(() => small.stderr()).toContain('on This machine (p)');
+    life.end();
   });
 
   it('is not for pipes', async () => {

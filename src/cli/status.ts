@@ -3,6 +3,7 @@
 import type { Identity, ModelList, NodeStatusAnswer, Peer, PeerList } from '../contract/control.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson, sheetOf } from './command.ts';
+import { machineName } from './machine-names.ts';
 import { connect } from './node-client.ts';
 import { spelled } from './program.ts';
 import { type Cell, renderFacts } from './table.ts';
@@ -56,7 +57,7 @@ export function statusFacts({ status, identity, peers, here, api, flags }: Statu
   const { engine, jobs, tokens, queue, waiting } = status;
   const style = STATE_STYLES[status.state];
   const state = `${status.state}, up ${formatDuration(status.uptimeSecs)}`;
-  const addresses = identity.addresses.length > 0 ? identity.addresses : ['none: no other node can reach this one'];
+  const addresses = status.addresses.length > 0 ? status.addresses : ['none: no other node can reach this one'];
   const advice = [status.reason, engine.hint].filter((each) => each !== undefined);
   return [
     ['state', style === undefined ? state : { text: state, style }],
@@ -84,14 +85,15 @@ export function statusFacts({ status, identity, peers, here, api, flags }: Statu
 /** What waits on this machine, whoever asked, by the lane that it waits in. */
 function queueText({ running, slots, depth, room, lanes }: NodeStatusAnswer['queue']): string {
   const left = Math.max(0, room - lanes.paid - lanes.free);
-  const by = Object.entries(lanes).filter(([, count]) => count > 0);
-  const lane = by.length === 0 ? '' : ` (${by.map(([name, count]) => `${count} ${name}`).join(', ')})`;
-  return `${running} of ${slots} slots in use, ${depth} waiting${lane}, room for ${left} more of peers`;
+  const whose = [`${lanes.owner} yours`, `${lanes.paid} of peers`, `${lanes.free} of peers without credits`];
+  const by = whose.filter((text) => !text.startsWith('0 '));
+  const more = left === 0 ? 'no more' : `${left} more`;
+  return `${running} of ${slots} slots in use, ${depth} waiting${by.length === 0 ? '' : ` (${by.join(', ')})`}, room for ${more} of peers`;
 }
 
 function meshText({ depth, models }: NodeStatusAnswer['waiting']): string {
   const jobs = depth === 1 ? '1 job of yours waits' : `${depth} jobs of yours wait`;
-  return `${jobs}, since every machine is full${models.length === 0 ? '' : `: ${listed(models, MOST_NAMES)}`}`;
+  return `${jobs}, since no machine takes another one now${models.length === 0 ? '' : `: ${listed(models, MOST_NAMES)}`}`;
 }
 
 function modelsText({ models, meshModels }: NodeStatusAnswer, here: readonly string[]): string {
@@ -101,8 +103,8 @@ function modelsText({ models, meshModels }: NodeStatusAnswer, here: readonly str
 }
 
 function peerFacts(peers: readonly Peer[], flags: string): (readonly [string, Cell])[] {
-  const inside = peers.filter(({ admitted }) => admitted).map(({ name, status }) => `${name} (${status})`);
-  const outside = peers.filter(({ status }) => status === 'waiting').map(({ name }) => name);
+  const inside = peers.filter(({ admitted }) => admitted).map((peer) => `${machineName(peer)} (${peer.status})`);
+  const outside = peers.filter(({ status }) => status === 'waiting').map(machineName);
   const text = `${listed(outside, MOST_NAMES)} not accepted yet: gogrid peers${flags}`;
   return [
     ...(inside.length === 0 ? [] : [['', listed(inside, MOST_NAMES)] as const]),

@@ -117,6 +117,10 @@ export function aboutSpan(ms: number | undefined): string {
   return `, about ${seconds < 60 ? `${seconds} s` : formatDuration(seconds)}`;
 }
 
+export function tokensText(count: number): string {
+  return count === 1 ? '1 token' : `${count} tokens`;
+}
+
 /** `a`, `a and b`, `a, b and c`; past `most` of them `a, b and 4 more`. */
 export function listed(names: readonly string[], most: number): string {
   const shown = names.length > most ? [...names.slice(0, most), `${names.length - most} more`] : names;

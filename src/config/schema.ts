@@ -233,7 +233,7 @@ export const SCHEMA = {
       min: 0,
       max: 10_000,
       unit: 'jobs',
-      doc: 'Jobs that may wait on this machine, of all nodes together.',
+      doc: 'Jobs of peers that may wait on this machine, of all of them together. One peer may hold a quarter of these places, and always one.',
       built: true,
     },
     max_waiting_jobs: {
@@ -260,7 +260,7 @@ export const SCHEMA = {
       min: 1,
       max: 86_400,
       unit: 'seconds',
-      doc: 'Longest time a job may run on this machine.',
+      doc: 'Longest time a job may run here at a stretch; then it goes on elsewhere, or here when others have had a turn.',
       built: true,
     },
     heartbeat_interval_secs: {
@@ -290,7 +290,7 @@ export const SCHEMA = {
       max: 86_400,
       unit: 'seconds',
       doc: 'Time without a job after which a payment channel is closed.',
-      built: true,
+      built: false,
     },
     require_final: {
       type: 'boolean',

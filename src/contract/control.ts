@@ -88,14 +88,15 @@ export const nodeStatus = z.object({
       depth: uint,
       running: uint,
       slots: uint,
-      room: uint,
+      room: uint.describe('jobs of peers that may wait at once; 0 while this node takes none'),
       lanes: z.object({ owner: uint, paid: uint, free: uint }).describe('jobs that wait, by the lane they wait in'),
       estimateMs: z.number().nonnegative().describe('expected milliseconds until a job that comes now would run'),
     })
     .describe('jobs of everybody on this machine'),
   waiting: z
     .object({ depth: uint, room: uint, models: z.array(modelName) })
-    .describe('own jobs that no node of the mesh has taken yet, because all are full'),
+    .describe('own jobs that no node of the mesh has taken yet: none takes another one now'),
+  addresses: z.array(z.string()).describe('multiaddrs with /p2p'),
 });
 
 export const identity = z.object({
@@ -117,8 +118,12 @@ export const waitsFor = z.enum(['here', 'there', 'both']);
 export const peer = z.object({
   peerId,
   name: z.string(),
-  status: z.string().describe('as its last beat says, or `leaving`; `waiting` to be accepted; `blocked` by this user'),
-  route,
+  status: z
+    .string()
+    .describe(
+      'as its last beat says, or `leaving`; `unreachable` when the last try to reach it failed; `waiting` to be accepted; `blocked` by this user',
+    ),
+  route: route.describe('of the connection; means nothing without one'),
   transport: transport.nullable().describe('of the connection, or null without one'),
   connected: z.boolean(),
   admitted: z.boolean(),
@@ -140,7 +145,13 @@ export const peer = z.object({
   lastHeardAt: time,
   hardware: z.object({ cores: uint, memoryBytes: uint, gpu: z.string(), vramBytes: uint }),
 });
-export const peerList = z.object({ peers: z.array(peer), total: uint });
+export const peerList = z.object({
+  peers: z.array(peer),
+  total: uint,
+  away: z
+    .array(z.object({ peerId, name: z.string() }))
+    .describe('who was here, was accepted or is a friend, and is not here now'),
+});
 
 /** Body of `POST /mesh/accept`, `/mesh/block` and `/mesh/unblock`. */
 export const peerChoice = z.object({ peer: peerId });
@@ -204,6 +215,7 @@ export const decision = z.object({
         warmTokens: uint.describe('tokens of this conversation that it need not read again'),
         failed: z.boolean(),
         otherDigest: z.boolean(),
+        tooShort: z.boolean().describe('its context seems too short for the prompt: it stands last'),
       }),
     )
     .describe('in the order in which they are asked'),
@@ -247,7 +259,9 @@ export const job = z.object({
     .optional()
     .describe('what it waits for now'),
 });
-export const jobList = z.object({ jobs: z.array(job), total: uint });
+/** Without its decision, which is several times as long as all else. */
+export const listedJob = job.omit({ decision: true });
+export const jobList = z.object({ jobs: z.array(listedJob), total: uint });
 export const jobListQuery = z.object({ limit: z.coerce.number().int().min(1).max(API.maxListed).default(50) });
 
 export const logQuery = z.object({
@@ -283,6 +297,7 @@ export type PeerDecision = z.infer<typeof peerDecision>;
 export type Model = z.infer<typeof model>;
 export type ModelList = z.infer<typeof modelList>;
 export type Job = z.infer<typeof job>;
+export type ListedJob = z.infer<typeof listedJob>;
 export type JobList = z.infer<typeof jobList>;
 export type LogLine = z.infer<typeof logLine>;
 export type LogList = z.infer<typeof logList>;

@@ -11,6 +11,10 @@ export const explanation = decision.extend({
   privacy: privacyTier.describe('how far the prompt may go'),
   candidates: z.array(candidates.element.extend({ name })).describe('in the order in which they would be asked'),
   excluded: z.array(excluded.element.extend({ name, status: z.string().describe('of that node, or empty') })),
+  waiting: z
+    .object({ ahead: z.int().positive(), estimateMs: z.number().nonnegative() })
+    .optional()
+    .describe('jobs of this node that wait here for the same, and how long it would wait behind them'),
   priceMicrocredits: z.string().describe('what the first candidate would cost'),
 });
 

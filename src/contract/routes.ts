@@ -85,6 +85,8 @@ export const controlRoutes = [
     answer: friendList,
   },
   { method: 'PUT', path: '/privacy/friends', summary: 'Replaces that list', body: friendChoice, answer: friendList },
+  { method: 'PUT', path: '/privacy/friends/{id}', summary: 'Puts one peer on it', answer: friendList },
+  { method: 'DELETE', path: '/privacy/friends/{id}', summary: 'Takes one off it', answer: friendList },
   { method: 'GET', path: '/model/list', summary: 'Every model of the mesh', answer: modelList },
   {
     method: 'POST',
@@ -99,7 +101,7 @@ export const controlRoutes = [
   {
     method: 'GET',
     path: '/jobs',
-    summary: 'Jobs asked or run here, newest first',
+    summary: 'Jobs asked or run here, newest first, without why they went where they went',
     query: jobListQuery,
     answer: jobList,
   },

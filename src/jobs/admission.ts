@@ -6,6 +6,7 @@ import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
 import { checkRequest } from './bounds.ts';
 import type { EngineModel } from './ports.ts';
+import { RecentMap } from './recent-map.ts';
 
 export class Admission {
   /** No new jobs. */
@@ -13,7 +14,7 @@ export class Admission {
   readonly #self: NodeId;
   readonly #openPerPeer = new Map<NodeId, number>();
   /** Jobs that this machine's owner cancelled here: their requesters may not bring them back. */
-  readonly #sentAway = new Set<string>();
+  readonly #sentAway = new RecentMap<string, true>(JOB.maxRecent);
 
   constructor(self: NodeId) {
     this.#self = self;
@@ -33,9 +34,7 @@ export class Admission {
 
   /** The owner of this machine does not want the job here, now or later. */
   sendAway(key: string): void {
-    this.#sentAway.add(key);
-    const [oldest] = this.#sentAway;
-    if (this.#sentAway.size > JOB.maxRecent && oldest !== undefined) this.#sentAway.delete(oldest);
+    this.#sentAway.set(key, true);
   }
 
   /**

@@ -1,10 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { JOB } from '../limits/jobs.ts';
-import type { JobChunk } from '../protocol/job.ts';
+import type { JobChunk, JobVectors, ToolCall } from '../protocol/job.ts';
 import { Answer } from './answer.ts';
+import { planResume } from './resume.ts';
 
 const usage = { type: 'usage', loadMs: 0, prefillMs: 1, decodeMs: 10 } as const;
+
+const question = { kind: 'generate', prompt: 'x', options: { num_predict: 100_000 } } as const;
 
 function chunk(text: string, tokens = 1): JobChunk {
   return { type: 'chunk', seq: 0, tokens, text };
@@ -47,6 +50,54 @@ describe('an answer', () => {
     expect(answer.finish()).toMatchObject({ text: 'two', thinking: undefined, tokens: 1 });
     expect(answer.totals()).toMatchObject({ promptTokens: 7, outputTokens: 1, estimated: false });
   });
+
+  test('has no more tokens than bytes, but for a few that show nothing: what its provider counts travels on', () => {
+    const answer = new Answer(false);
+    expect(answer.take(chunk('日本', 1e15))).toMatchObject({ tokens: 6 + JOB.maxHiddenTokens });
+    for (let i = 0; i < 1_000; i++) answer.take({ type: 'chunk', seq: 0, tokens: 1e15 });
+    answer.take(chunk('one', Number.MAX_SAFE_INTEGER));
+    expect(answer.delivered().tokens).toBe('日本'.length * 3 + 'one'.length + JOB.maxHiddenTokens);
+    expect(planResume(question, answer.delivered())).toMatchObject({ kind: 'continue' });
+    answer.startsAgain();
+    expect(answer.take(chunk('two', 1e15))).toMatchObject({ tokens: 3 + JOB.maxHiddenTokens });
+  });
+
+  test('has the tokens that its provider counts where they are fewer', () => {
+    const answer = new Answer(false);
+    for (let i = 0; i < 500; i++) expect(answer.take(chunk(' word', 2))).toMatchObject({ tokens: 2 });
+    expect(answer.tokens).toBe(1_000);
+  });
+
+  test('of calls and vectors without end is the provider’s fault, however small they are', () => {
+    const answer = new Answer(false);
+    const toolCalls = Array.from({ length: 5_000 }).fill({ name: '', arguments: '' }) as ToolCall[];
+    const calls = () => answer.take({ type: 'chunk', seq: 0, tokens: 0, toolCalls });
+    const pieces = Math.floor(JOB.maxAnswerBytes / (JOB.heldItemBytes * toolCalls.length));
+    for (let i = 0; i < pieces; i++) calls();
+    expect(calls).toThrow('an answer of more than');
+    expect(answer.delivered().toolCalls).toBe(true);
+
+    const embedding = new Answer(true);
+    const vector: JobVectors = { type: 'vectors', dimensions: 1, data: new Uint8Array(4) };
+    const keep = () => {
+      while (embedding.vectors().length * JOB.heldItemBytes <= JOB.maxAnswerBytes) embedding.keepVectors(vector);
+    };
+    expect(keep).toThrow('an answer of more than');
+  });
+
+  test.each([
+    [0, 1],
+    [3, 1],
+    [12, 2],
+  ])(
+    'with vectors of %i bytes in %i dimensions is the provider’s fault: none of them is whole',
+    (bytes, dimensions) => {
+      const answer = new Answer(true);
+      const data = new Uint8Array(bytes);
+      expect(() => answer.keepVectors({ type: 'vectors', dimensions, data })).toThrow(`of ${dimensions} dimensions`);
+      expect(answer.vectors()).toEqual([]);
+    },
+  );
 
   test('longer than any model writes is the provider’s fault', () => {
     const answer = new Answer(false);
@@ -123,7 +174,7 @@ describe('an answer of many providers', () => {
 
   test('tokens and time give the rate of the last provider, however little of it that one wrote', () => {
     const answer = new Answer(false);
-    answer.take({ type: 'chunk', seq: 0, tokens: 90, text: 'most' });
+    answer.take({ type: 'chunk', seq: 0, tokens: 90, text: 'most '.repeat(20) });
     answer.goesOn([]);
     answer.take({ type: 'chunk', seq: 0, tokens: 10, text: ' of it' });
     answer.usage = { ...usage, promptTokens: 7, outputTokens: 10, decodeMs: 200 };

@@ -6,6 +6,9 @@ import type { FinishReason, JobChunk, JobUsage, JobVectors, ToolCall } from '../
 import type { JobOutput } from './output.ts';
 import type { Delivered } from './resume.ts';
 import { Seam } from './seam.ts';
+import { charsInCalls } from './tool-calls.ts';
+
+const FLOAT_BYTES = 4;
 
 type Chunk = Extract<JobOutput, { type: 'chunk' }>;
 type Totals = Extract<JobOutput, { type: 'done' }>['usage'];
@@ -23,7 +26,9 @@ export class Answer {
   #text = '';
   #thinking = '';
   #toolCalls: ToolCall[] = [];
+  /** What is held, and the tokens that were believed for it. */
   #bytes = 0;
+  #believed = 0;
   /** Tokens at the end of the text that are white space and nothing else: the next provider writes them again. */
   #spaceTokens = 0;
   #heldTokens = 0;
@@ -42,9 +47,10 @@ export class Answer {
 
   /** What the client gets of a provider's chunk; undefined while nothing of it may be shown. */
   take(chunk: JobChunk): Chunk | undefined {
-    const { tokens, thinking, toolCalls } = chunk;
+    const { thinking, toolCalls } = chunk;
+    this.#count(bytesOf(chunk));
+    const tokens = this.#believe(chunk.tokens);
     this.tokens += tokens;
-    this.#count((chunk.text?.length ?? 0) + (thinking?.length ?? 0) + callChars(chunk));
     const text = chunk.text === undefined ? undefined : this.#addText(chunk.text, tokens);
     if (thinking !== undefined) this.#thinking += thinking;
     if (toolCalls !== undefined) this.#toolCalls.push(...toolCalls);
@@ -52,9 +58,19 @@ export class Answer {
     return { type: 'chunk', tokens, text, thinking, toolCalls };
   }
 
-  /** Vectors are kept to the end: an embedding is whole or nothing. */
+  /**
+   * Vectors are kept to the end: an embedding is whole or nothing.
+   * @throws GoGridError `protocol_violation` for a piece without a whole vector, or when no model's answer is that long
+   */
   keepVectors(vectors: JobVectors): void {
-    this.#count(vectors.data.length);
+    const { dimensions, data } = vectors;
+    if (data.length === 0 || data.length % (dimensions * FLOAT_BYTES) !== 0) {
+      throw new GoGridError({
+        code: 'protocol_violation',
+        message: `vectors of ${dimensions} dimensions in ${data.length} bytes`,
+      });
+    }
+    this.#count(JOB.heldItemBytes + data.length);
     this.#vectors.push(vectors);
   }
 
@@ -93,6 +109,7 @@ export class Answer {
     this.#thinking = '';
     this.#toolCalls = [];
     this.#bytes = 0;
+    this.#believed = 0;
     this.#spaceTokens = 0;
     this.#heldTokens = 0;
     this.#vectors = [];
@@ -163,6 +180,16 @@ export class Answer {
     this.#spaceTokens = 0;
   }
 
+  /**
+   * A provider's count of tokens travels on to the next one and into the usage, so it may not be more than there is: a token
+   * is a byte at least, but for a few that show nothing.
+   */
+  #believe(tokens: number): number {
+    const believed = Math.min(tokens, this.#bytes + JOB.maxHiddenTokens - this.#believed);
+    this.#believed += believed;
+    return believed;
+  }
+
   /** @throws GoGridError `protocol_violation` when no model's answer is that long */
   #count(bytes: number): void {
     this.#bytes += bytes;
@@ -175,6 +202,7 @@ export class Answer {
   }
 }
 
-function callChars({ toolCalls }: JobChunk): number {
-  return toolCalls?.reduce((sum, call) => sum + call.name.length + call.arguments.length, 0) ?? 0;
+function bytesOf({ text = '', thinking = '', toolCalls }: JobChunk): number {
+  const calls = charsInCalls(toolCalls) + JOB.heldItemBytes * (toolCalls?.length ?? 0);
+  return Buffer.byteLength(text) + Buffer.byteLength(thinking) + calls;
 }

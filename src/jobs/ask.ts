@@ -1,19 +1,34 @@
 /** One question on its way through the requester flow. */
 
 import type { Clock, Timer } from '../clock.ts';
-import { GoGridError, toGoGridError } from '../errors.ts';
+import { type ErrorCode, GoGridError, toGoGridError } from '../errors.ts';
 import { JOB } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
 import type { ModelRef } from '../protocol/model-name.ts';
 import { Answer } from './answer.ts';
 import type { OpenJob } from './book.ts';
+import { blameOf } from './failure.ts';
 import type { JobOutput, JobSpec } from './output.ts';
 import type { RequesterChannel } from './ports.ts';
 import { laneOf } from './queue/lanes.ts';
 import type { JobWait } from './record.ts';
 import type { RouteQuery, Weighed } from './routing/decision.ts';
-import type { Place, Wanted } from './waiting-line.ts';
+import { demandOf } from './routing/demand.ts';
+import type { WaitingPlace, Wanted } from './waiting-line.ts';
+
+/** Codes of a job that was put off: who says so stays as good as any other. */
+const PUT_OFF: ReadonlySet<ErrorCode> = new Set(['preempted', 'overloaded']);
+/** Codes of a job that was given back in order. */
+const HANDED_OVER: ReadonlySet<ErrorCode> = new Set(['preempted', 'shutting_down']);
+
+export interface Question {
+  readonly spec: JobSpec;
+  readonly ref: ModelRef;
+  readonly job: OpenJob;
+  /** Whether jobs can be paid for in this mesh. */
+  readonly credits: boolean;
+}
 
 /** What was asked, what has come so far, and what ends it. */
 export class Ask {
@@ -24,28 +39,37 @@ export class Ask {
   /** `Clock.elapsed()` when it was asked for. */
   readonly askedAt: number;
   /** Its place in line here while every provider is full. */
-  place: Place | undefined;
+  place: WaitingPlace | undefined;
+  /** Milliseconds that it has stood in line here since the last word of its answer, places before this one. */
+  waitedMs = 0;
   /** Nodes that failed it, or gave it back since they shut down. */
   readonly failed = new Set<NodeId>();
+  /** Peers that found fault with the request: they would again. */
+  readonly refusedBy = new Map<NodeId, GoGridError>();
   /** Of the model that began the answer. */
   digest: string | undefined;
   resume: JobRequest['resume'];
   /** Why the last provider that had taken the job has it no more. */
   cut: GoGridError | undefined;
-  /** Took the job although its engine has no room: it is asked again when that time is over. */
+  /** Took the job and had no room for it after all: it is asked again when that time is over. */
   full: { readonly node: NodeId; readonly forMs: number } | undefined;
   readonly #over = new AbortController();
   readonly #client: AbortSignal;
   readonly #clock: Clock;
+  readonly #credits: boolean;
   readonly #totalMs: number;
   readonly #timer: Timer;
   readonly #onClientGone: () => void;
   #failures = 0;
   #handOvers = 0;
   #isTaken = false;
+  /** `Clock.elapsed()` when it took its place in line. */
+  #inLineSince = 0;
   #channel: RequesterChannel | undefined;
 
-  constructor(spec: JobSpec, ref: ModelRef, job: OpenJob, client: AbortSignal, clock: Clock) {
+  constructor(question: Question, client: AbortSignal, clock: Clock) {
+    const { spec, ref, job, credits } = question;
+    this.#credits = credits;
     this.spec = spec;
     this.ref = ref;
     this.job = job;
@@ -78,11 +102,9 @@ export class Ask {
     return { type: 'waiting', wait: wait() };
   }
 
-  /** What it stands in line for when every provider is full. */
+  /** What it stands in line for when every provider is full: whoever can run one job of a line can run the others. */
   wanted(): Wanted {
-    const { digest, name } = this.ref;
-    const { privacy } = this.spec;
-    return { model: name, apart: `${digest ?? ''} ${privacy}`, open: privacy === 'mesh' };
+    return wantedOf(this.spec, this.ref, this);
   }
 
   /** Where it is to be placed now. */
@@ -102,7 +124,7 @@ export class Ask {
    * @throws GoGridError `deadline_exceeded`: an expired job is never started, however late this process is with its timers
    */
   request(): JobRequest {
-    const deadlineMs = Math.round(this.askedAt + this.#totalMs - this.#clock.elapsed());
+    const deadlineMs = Math.round(this.#leftMs());
     if (deadlineMs <= 0) this.#expire();
     this.throwIfOver();
     return {
@@ -116,8 +138,20 @@ export class Ask {
     };
   }
 
+  /** It has a place in line here. */
+  standsIn(place: WaitingPlace): void {
+    if (this.place === place) return;
+    this.place = place;
+    this.#inLineSince = this.#clock.elapsed();
+  }
+
+  /** A provider has it, in its queue or on its engine. */
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
   /**
-   * A provider has it, in its queue or on its engine: nobody waits for it in line here any more.
+   * A provider has it: nobody waits for it in line here any more.
    * @param sentAt milliseconds since 1970
    */
   taken({ node, local }: Weighed, sentAt: number): void {
@@ -125,9 +159,52 @@ export class Ask {
     this.#isTaken = true;
     this.job.attemptStarts(node, sentAt);
     this.job.direction = local ? 'local' : 'out';
-    this.job.lane = laneOf({ own: local, credits: false, quoted: false });
-    this.place?.leave(true);
+    this.job.lane = laneOf({ own: local, credits: this.#credits, quoted: false });
+    if (this.place === undefined) return;
+    this.waitedMs += this.#clock.elapsed() - this.#inLineSince;
+    this.place.leave(true);
     this.place = undefined;
+  }
+
+  /**
+   * What a provider's failure is for this job.
+   * @throws GoGridError what has ended the job here, or is about to: a provider may see the deadline pass a moment earlier
+   */
+  async judge(thrown: unknown): Promise<GoGridError> {
+    this.throwIfOver();
+    const error = toGoGridError(thrown);
+    if (error.code !== 'deadline_exceeded') return error;
+    if (this.#leftMs() > JOB.deadlineSlackMs) {
+      return new GoGridError({
+        code: 'engine_failed',
+        message: `the provider ended it before its time: ${error.message}`,
+      });
+    }
+    await new Promise((over) => this.signal.addEventListener('abort', over, { once: true }));
+    throw this.signal.reason;
+  }
+
+  /**
+   * A provider does not run it.
+   * @param sentAt milliseconds since 1970
+   * @throws GoGridError when then nobody does
+   */
+  turnedDown({ node, local }: Weighed, sentAt: number, error: GoGridError): void {
+    const blame = blameOf(error);
+    // What this machine finds wrong with a request is wrong with it; a peer may say so of any. Who has begun with it did not.
+    if (blame === 'request' && local && this.cut === undefined) throw error;
+    // Whoever fails has its part in the job's record even if it never took the job.
+    if (blame === 'provider' && !this.#isTaken) this.job.attemptStarts(node, sentAt);
+    if (blame === 'provider' || this.#isTaken) this.job.attemptEnds(error.code);
+    const isLost = this.#isTaken || HANDED_OVER.has(error.code);
+    this.#isTaken = false;
+    if (blame === 'request') this.refusedBy.set(node, error);
+    if (blame === 'provider') this.countFailure(node, error);
+    else if (isLost) this.countHandOver(node, error);
+    // While it stands in line here it does so until somebody takes it.
+    if (this.place !== undefined) return;
+    this.job.waiting = undefined;
+    this.job.to('placing');
   }
 
   /** The provider that ran it has it no more. @param reason an error code */
@@ -135,20 +212,6 @@ export class Ask {
     this.job.attemptEnds(reason);
     this.job.waiting = undefined;
     this.#isTaken = false;
-  }
-
-  /**
-   * That provider has it no more, before it began.
-   * @param failed it is to blame, and has its part in the job's record even if it never took the job
-   */
-  leftProvider(node: NodeId, sentAt: number, error: GoGridError, failed: boolean): void {
-    if (failed && !this.#isTaken) this.job.attemptStarts(node, sentAt);
-    if (failed || this.#isTaken) this.job.attemptEnds(error.code);
-    this.#isTaken = false;
-    // While it stands in line here it does so until somebody takes it.
-    if (this.place !== undefined) return;
-    this.job.waiting = undefined;
-    this.job.to('placing');
   }
 
   /** The stream that a cancel has to reach. */
@@ -166,11 +229,11 @@ export class Ask {
   }
 
   /**
-   * A provider gave the job back in order. One that needs its machine for itself, or is full, stays as good as any other.
+   * A provider had the job, and gave it back or turned it down.
    * @throws GoGridError with the code of `error`, when nobody keeps the job
    */
   countHandOver(node: NodeId, error: GoGridError): void {
-    if (error.code !== 'preempted' && error.code !== 'overloaded') this.failed.add(node);
+    if (!PUT_OFF.has(error.code)) this.failed.add(node);
     if (++this.#handOvers > JOB.maxHandOvers) throw tooOften(`${this.#handOvers} times the job was given back`, error);
   }
 
@@ -183,8 +246,15 @@ export class Ask {
     this.#channel?.close();
   }
 
+  /** Milliseconds until its time is over. */
+  #leftMs(): number {
+    return this.askedAt + this.#totalMs - this.#clock.elapsed();
+  }
+
   #expire(): void {
-    const message = `no complete answer within ${this.#totalMs} ms`;
+    const secs = Number((this.#totalMs / 1000).toPrecision(2));
+    const begun = this.answer.tokens === 0 ? '; it had not begun' : '';
+    const message = `no complete answer within ${secs} s${begun}`;
     this.#stop(new GoGridError({ code: 'deadline_exceeded', message }));
   }
 
@@ -193,6 +263,21 @@ export class Ask {
     this.#channel?.send({ type: 'cancel' });
     this.#channel?.abort(toGoGridError(this.#over.signal.reason));
   }
+}
+
+/** What a question stands in line for. @param begun what is known once somebody has begun its answer */
+export function wantedOf(
+  { input, privacy }: Pick<JobSpec, 'input' | 'privacy'>,
+  ref: ModelRef,
+  { digest, resume }: Partial<Pick<Ask, 'digest' | 'resume'>>,
+): Wanted {
+  const demand = demandOf(input);
+  const { kind, tools, images, thinking, insert, promptTokens } = demand;
+  const abilities = [tools, images, thinking, insert, resume !== undefined].map(Number).join('');
+  const size = Math.max(0, Math.ceil(Math.log2(promptTokens / JOB.anyContextTokens)));
+  const apart = [privacy, ref.digest, digest, kind, abilities, size].join(' ');
+  const needs = { ref, privacy, delivered: resume?.tokens ?? 0, demand };
+  return { model: ref.name, apart, open: privacy === 'mesh', needs };
 }
 
 function tooOften(what: string, last: GoGridError): GoGridError {

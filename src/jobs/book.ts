@@ -8,6 +8,7 @@ import type { JobKind } from '../protocol/job.ts';
 import type { Emit, JobHistory } from './ports.ts';
 import type { PrivacyTier } from './privacy.ts';
 import type { Lane } from './queue/lanes.ts';
+import { RecentMap } from './recent-map.ts';
 import type { Attempt, Direction, JobRecord, JobWait } from './record.ts';
 import type { Decision } from './routing/decision.ts';
 import { isFinished, type JobState, step } from './states.ts';
@@ -89,9 +90,19 @@ export class OpenJob {
     this.#firstTokenAt ??= this.#clock.now();
   }
 
-  /** A node was sent the prompt. */
-  seen(node: NodeId): void {
+  /**
+   * A node is about to be sent the prompt. That is put on record first, so that no crash forgets who saw it.
+   * @returns takes it back, where nothing was sent after all; one that was sent it before stays on record
+   */
+  seen(node: NodeId): () => void {
+    if (this.#seenBy.has(node)) return () => {};
     this.#seenBy.add(node);
+    // Whoever asked has seen it anyway.
+    if (node !== this.requester) this.#changed(this);
+    return () => {
+      this.#seenBy.delete(node);
+      this.#changed(this);
+    };
   }
 
   /**
@@ -176,7 +187,9 @@ export class JobBook {
   readonly #history: JobHistory;
   readonly #emit: Emit;
   readonly #open = new Map<string, OpenJob>();
-  readonly #recent = new Map<string, JobRecord>();
+  /** Those that ended lately. Apart, so that peers' jobs do not push out this node's. */
+  readonly #recentOwn = new RecentMap<string, JobRecord>(JOB.maxRecent);
+  readonly #recentOfPeers = new RecentMap<string, JobRecord>(JOB.maxRecent);
   #completed = 0;
   #failed = 0;
   #cancelled = 0;
@@ -205,7 +218,8 @@ export class JobBook {
   }
 
   async get(id: string): Promise<JobRecord | undefined> {
-    return find(this.#open, id)?.record() ?? find(this.#recent, id) ?? this.#history.get(id);
+    const own = this.#open.get(id)?.record() ?? this.#recentOwn.get(id);
+    return own ?? find(this.#open, id)?.record() ?? find(this.#recentOfPeers, id) ?? this.#history.get(id);
   }
 
   /** Living ones first, then newest first. */
@@ -243,12 +257,11 @@ export class JobBook {
   #retire(job: OpenJob, record: JobRecord): void {
     // A job that was asked for again stands under the same name.
     if (this.#open.get(keyOf(record)) === job) this.#open.delete(keyOf(record));
-    this.#recent.set(keyOf(record), record);
-    const oldest = this.#recent.size > JOB.maxRecent ? this.#recent.keys().next().value : undefined;
-    if (oldest !== undefined) this.#recent.delete(oldest);
+    (record.direction === 'in' ? this.#recentOfPeers : this.#recentOwn).set(keyOf(record), record);
     if (record.state === 'completed') this.#completed++;
-    else if (record.state === 'cancelled') this.#cancelled++;
-    else this.#failed++;
+    else if (record.state !== 'cancelled') this.#failed++;
+    // A job that was given back goes on elsewhere: nobody cancelled it.
+    else if (record.reason === 'cancelled') this.#cancelled++;
   }
 }
 
@@ -258,7 +271,7 @@ function keyOf(job: { id: string; direction: Direction; requester: NodeId }): st
 }
 
 /** Our own job of this id, else a peer's. */
-function find<T>(jobs: ReadonlyMap<string, T>, id: string): T | undefined {
+function find<T>(jobs: Pick<RecentMap<string, T>, 'get' | typeof Symbol.iterator>, id: string): T | undefined {
   const own = jobs.get(id);
   if (own !== undefined) return own;
   for (const [key, job] of jobs) if (key.startsWith(`${id}/`)) return job;

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { JOB } from '../limits/jobs.ts';
 import type { JobInput, Options } from '../protocol/job.ts';
-import { boundInput } from './bounds.ts';
+import { boundInput, outputLimitOf } from './bounds.ts';
+import { demandOf } from './routing/demand.ts';
 
 const CONTEXT = 4_096;
 
@@ -10,6 +11,20 @@ function outputOf(options: JobInput['options'], contextLength = CONTEXT) {
   return boundInput({ kind: 'generate', prompt: 'x', ...(options && { options }) }, { contextLength }).options
     ?.num_predict;
 }
+
+test('no limit is the same everywhere: for Ollama 0 and less', () => {
+  for (const [asked, limit] of [
+    [0, undefined],
+    [-1, undefined],
+    [-2, undefined],
+    ['all', undefined],
+    [null, undefined],
+    [7, 7],
+  ] as const) {
+    const input = { kind: 'generate', prompt: 'x', options: { num_predict: asked } } as const;
+    expect([outputLimitOf(input), demandOf(input).maxOutputTokens]).toEqual([limit, limit]);
+  }
+});
 
 describe("a stranger's request", () => {
   test('writes no more than the model can hold, whatever it asks for', () => {

@@ -51,14 +51,16 @@ export function boundInput(
   // Without a word of the request the model's own bound holds, here as at its requester.
   const isBound = kept.num_predict === undefined && outputLimit !== undefined;
   if ((input.kind === 'chat' || input.kind === 'generate') && !isBound) {
-    kept.num_predict = boundOutput(kept.num_predict, contextLength > 0 ? contextLength : JOB.maxOutputTokens);
+    const most = contextLength > 0 ? contextLength : JOB.maxOutputTokens;
+    kept.num_predict = Math.min(outputLimitOf({ options: kept }) ?? most, most);
   }
   return { ...rest, ...(Object.keys(kept).length > 0 && { options: kept }) } as JobInput;
 }
 
-/** For Ollama 0 and less mean: no limit. */
-function boundOutput(wanted: Options[string] | undefined, most: number): number {
-  return typeof wanted === 'number' && wanted > 0 ? Math.min(wanted, most) : most;
+/** Output tokens that a request allows; undefined without a limit, and for Ollama 0 and less mean just that. */
+export function outputLimitOf({ options }: Pick<JobInput, 'options'>): number | undefined {
+  const wanted = options?.num_predict;
+  return typeof wanted === 'number' && wanted > 0 ? wanted : undefined;
 }
 
 /**

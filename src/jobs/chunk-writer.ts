@@ -6,6 +6,7 @@
 import { JOB } from '../limits/jobs.ts';
 import type { JobChunk } from '../protocol/job.ts';
 import type { ProviderChannel } from './ports.ts';
+import { charsInCalls } from './tool-calls.ts';
 
 export type Piece = Omit<JobChunk, 'seq'>;
 
@@ -113,6 +114,5 @@ function concat(a: string | undefined, b: string | undefined): string | undefine
 }
 
 function sizeOf(piece: Piece): number {
-  const calls = piece.toolCalls?.reduce((sum, call) => sum + call.name.length + call.arguments.length, 0) ?? 0;
-  return (piece.text?.length ?? 0) + (piece.thinking?.length ?? 0) + calls;
+  return (piece.text?.length ?? 0) + (piece.thinking?.length ?? 0) + charsInCalls(piece.toolCalls);
 }

@@ -29,7 +29,6 @@ describe('a job that nobody takes is refused', () => {
     [['no-insert'], 'unsupported'],
     [['cannot-chat'], 'unsupported'],
     [['cannot-embed'], 'unsupported'],
-    [['context-too-short'], 'prompt_too_long'],
     [['cannot-continue'], 'cannot_continue'],
     [['not-taking-jobs'], 'peer_unreachable'],
     [['unreachable'], 'peer_unreachable'],
@@ -62,6 +61,14 @@ describe('a job that nobody takes is refused', () => {
     expect(error.hint).toContain('x-gogrid-privacy: ');
   });
 
+  test('of a friend that is not admitted says so, and not that nobody has the model', () => {
+    const error = refusal('friends', ['no-such-model', 'privacy', 'not-admitted']);
+    expect(error).toMatchObject({ code: 'privacy_unserved', hint: expect.stringContaining('gogrid peers') });
+    expect(error.message).toBe(
+      "a friend has model 'llama:latest' and is not admitted, and the request may not go further",
+    );
+  });
+
   test('by what the providers said themselves, before what is only known of them', () => {
     const failed = new GoGridError({ code: 'engine_failed', message: 'it broke' });
     const unknown = new GoGridError({ code: 'model_not_found', message: 'not here' });
@@ -84,12 +91,14 @@ describe('an answer that breaks off', () => {
   const nobody = new GoGridError({ code: 'overloaded', message: 'all are busy', retryAfterSecs: 7 });
 
   test.each([
-    ['provider_lost', 'its provider failed'],
-    ['preempted', 'its provider gave it back'],
-    ['shutting_down', 'its provider gave it back'],
-  ] as const)('after %s says that %s', (code, sentence) => {
-    const error = brokenOff(nobody, new GoGridError({ code, message: 'x' }));
-    expect(error.message).toBe(`the answer broke off: ${sentence}, and no other can go on with it (all are busy)`);
+    ['provider_lost', 'the provider fell silent'],
+    ['engine_failed', 'the owner of that machine cancelled the job there'],
+    ['shutting_down', 'that machine is shutting down'],
+  ] as const)('after %s says that %s, once', (code, message) => {
+    const cut = new GoGridError({ code, message });
+    const error = brokenOff(nobody, cut);
+    expect(error.message).toBe(`the answer broke off: ${message}; no other machine can go on with it: all are busy`);
+    expect(brokenOff(cut, cut).message).toBe(`the answer broke off: ${message}; no other machine can go on with it`);
     expect(error).toMatchObject({ code: 'overloaded', retryAfterSecs: 7, hint: 'send the request again' });
   });
 });

@@ -32,11 +32,12 @@ export function blameOf(error: GoGridError): Blame {
   }
 }
 
-/** What a provider may say of a job: not that its requester may not ask, nor that its time is over, which it cannot know. */
+/** What a provider may say of a job: not that its requester may not ask. That its time is over, `Ask.judge` looks into. */
 const PROVIDER_CODES: ReadonlySet<ErrorCode> = new Set([
   'invalid_request',
   'unsupported',
   'prompt_too_long',
+  'deadline_exceeded',
   'overloaded',
   'shutting_down',
   'model_not_found',
@@ -141,7 +142,7 @@ export function noProvider(
     });
   }
   const shown = ref.digest === undefined ? ref.name : `${ref.name}@sha256:${ref.digest}`;
-  if (privacy !== 'mesh') return unserved(shown, privacy);
+  if (privacy !== 'mesh') return unserved(shown, privacy, why.has('not-admitted'));
   return new GoGridError({
     code: 'model_not_found',
     message: `model '${shown}' not found`,
@@ -162,13 +163,20 @@ const UNABLE: Readonly<Partial<Record<Exclusion, { readonly code: ErrorCode; rea
   'no-vision': { code: 'unsupported', what: 'does not look at images' },
   'no-thinking': { code: 'unsupported', what: 'does not support thinking' },
   'no-insert': { code: 'unsupported', what: 'does not support insert (suffix)' },
-  'context-too-short': { code: 'prompt_too_long', what: 'has too short a context for this prompt, wherever it runs' },
   'cannot-continue': { code: 'cannot_continue', what: 'cannot continue an answer where it still runs' },
 };
 
 /** Fail closed: nobody whom the request allows to see it can serve it. */
-function unserved(model: string, privacy: Exclude<PrivacyTier, 'mesh'>): GoGridError {
+function unserved(model: string, privacy: Exclude<PrivacyTier, 'mesh'>, isStranger: boolean): GoGridError {
   const friends = privacy === 'friends';
+  if (friends && isStranger) {
+    return new GoGridError({
+      code: 'privacy_unserved',
+      message: `a friend has model '${model}' and is not admitted, and the request may not go further`,
+      hint: 'gogrid peers shows who waits to be let in',
+      data: { privacy },
+    });
+  }
   return new GoGridError({
     code: 'privacy_unserved',
     message: friends
@@ -198,10 +206,10 @@ function onItsWay(model: string, { percent, secondsLeft }: Arriving): GoGridErro
  */
 export function brokenOff(refusal: GoGridError, cut: GoGridError): GoGridError {
   const { code, message, retryAfterSecs } = refusal;
-  const first = blameOf(cut) === 'nobody' ? 'its provider gave it back' : 'its provider failed';
+  const why = message === cut.message ? '' : `: ${message}`;
   return new GoGridError({
     code,
-    message: `the answer broke off: ${first}, and no other can go on with it (${message})`,
+    message: `the answer broke off: ${cut.message}; no other machine can go on with it${why}`,
     hint: 'send the request again',
     ...(retryAfterSecs !== undefined && { retryAfterSecs }),
     cause: refusal,

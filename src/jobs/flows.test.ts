@@ -86,7 +86,10 @@ describe('a job', () => {
     const [here, there] = smallMesh({ nodes: [{ models: [] }, { words: 40 }] }, systemClock);
     const first = collect(here!.requester.run(question('first'), never));
     const second = await collect(here!.requester.run(question('second'), never));
-    expect(second.all).toContainEqual({ type: 'waiting', wait: { where: 'queue', ahead: 1, estimateMs: 0 } });
+    expect(second.all).toContainEqual({
+      type: 'waiting',
+      wait: { where: 'queue', ahead: 1, estimateMs: expect.any(Number) },
+    });
     expect(second.text).toBe(answerTo('second', 40));
     expect((await first).text).toBe(answerTo('first', 40));
     expect(there!.engine.mostActive).toBe(1);
@@ -218,7 +221,7 @@ describe('a provider that fails', () => {
     });
     const error = await errorOf(run);
     expect(error.code).toBe('provider_lost');
-    expect(error.message).toMatch(/^the answer broke off: its provider failed, and no other can go on with it/);
+    expect(error.message).toMatch(/^the answer broke off: .+; no other machine can go on with it/);
   });
 
   test('four times ends the job with the last reason', async () => {

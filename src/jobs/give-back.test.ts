@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test, vi } from 'vitest';
 import { JOB } from '../limits/jobs.ts';
 import type { JobInput } from '../protocol/job.ts';
+import type { Continues } from '../protocol/profile.ts';
 import { OWNER, request, rest, smallProvider, textOf, tokensOf, until, untilHeld } from '../testing/small-provider.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { answerTokens, promptOf } from '../testing/word-engine.ts';
@@ -22,6 +23,7 @@ describe("the owner's job", () => {
     expect(await until(own.channel, 'chunk')).not.toContainEqual(expect.objectContaining({ type: 'busy' }));
     expect(engine.mostActive).toBe(1);
     expect(await book.get(asked.job)).toMatchObject({ state: 'cancelled', reason: 'preempted' });
+    expect(book.totals()).toMatchObject({ running: 0, cancelled: 0, failed: 0 });
     own.channel.close();
     await own.served;
   });
@@ -94,10 +96,11 @@ describe("the owner's job", () => {
   });
 
   test('waits for one that nobody could continue: it thinks, or its model goes on with nothing', async () => {
-    for (const how of ['thinks', 'cannot go on'] as const) {
+    for (const how of ['thinks', 'cannot go on', 'may not go on', 'is found not to go on'] as const) {
       const { ask, engine } = smallProvider({ words: 30 });
       const models = engine.models();
-      if (how === 'cannot go on') engine.models = () => models.map((model) => ({ ...model, continues: 'no' }));
+      let continues: Continues = how === 'cannot go on' ? 'no' : how === 'may not go on' ? 'unknown' : 'yes';
+      engine.models = () => models.map((model) => ({ ...model, continues }));
       const run = engine.run.bind(engine);
       if (how === 'thinks') {
         engine.run = async function* (call, signal) {
@@ -107,10 +110,28 @@ describe("the owner's job", () => {
       }
       const remote = ask(request());
       await until(remote.channel, 'chunk');
+      if (how === 'is found not to go on') continues = 'no';
       const own = ask(request(), OWNER);
-      expect((await rest(remote.channel)).at(-1)).toMatchObject({ type: 'end' });
+      expect((await rest(remote.channel)).at(-1), how).toMatchObject({ type: 'end' });
       expect((await rest(own.channel)).at(-1)).toMatchObject({ type: 'end' });
     }
+  });
+
+  test('takes the place of one of which it turns out that it can go on elsewhere', async () => {
+    const { ask, engine } = smallProvider({ words: 2000 });
+    const models = engine.models();
+    let continues: Continues = 'unknown';
+    engine.models = () => models.map((model) => ({ ...model, continues }));
+    const remote = ask(request());
+    await until(remote.channel, 'chunk');
+    const own = ask(request(), OWNER);
+    expect(await own.channel.receive()).toMatchObject({ type: 'queued' });
+    continues = 'yes';
+    // The engine tells that something changed.
+    engine.reachable = true;
+    expect((await rest(remote.channel)).at(-1)).toEqual(expect.objectContaining({ type: 'handOver', reason: 'owner' }));
+    await until(own.channel, 'chunk');
+    own.channel.close();
   });
 
   test('never takes the place of another of the owner that has written nothing yet', async () => {
@@ -160,6 +181,19 @@ describe("the owner's job", () => {
     expect(ends.filter((type) => type === 'handOver')).toHaveLength(1);
     expect(ends.slice(2)).toEqual(['end', 'end']);
     expect(engine.mostActive).toBe(3);
+  });
+
+  test('waits for an engine that stops at its next turn, however late this process gives it one', async () => {
+    const clock = new VirtualClock();
+    const { ask, engine } = smallProvider({ words: 500 }, clock);
+    const remote = ask(request());
+    await until(remote.channel, 'chunk');
+    const own = ask(request(), OWNER);
+    // The time passes before the engine has its turn.
+    await clock.advance(JOB.cancelWithinMs);
+    expect(await rest(remote.channel)).toContainEqual(expect.objectContaining({ type: 'handOver' }));
+    expect((await rest(own.channel)).at(-1)).toMatchObject({ type: 'end' });
+    expect(engine.mostActive).toBe(1);
   });
 
   test('starts within the bound although the engine does not stop', async () => {

@@ -97,7 +97,7 @@ describe('a machine that shuts down', () => {
     });
     expect(await errorOf(run)).toMatchObject({
       code: 'shutting_down',
-      message: expect.stringMatching(/^the answer broke off: its provider gave it back/),
+      message: expect.stringMatching(/^the answer broke off: that machine is shutting down; no other/),
     });
   });
 });

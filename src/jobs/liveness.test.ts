@@ -26,7 +26,7 @@ function watched(what: Watched = STREAM) {
   /** A sign of life of the provider. */
   const frame = () => {
     provider.send({ type: 'progress', phase: 'decoding' });
-    liveness.other();
+    liveness.isThere();
     liveness.waits();
   };
   const token = () => {
@@ -54,6 +54,18 @@ describe('silence', () => {
     await clock.advance(1);
     expect(broken()).toMatchObject({ code: 'provider_lost', message: 'the provider fell silent' });
     expect(clock.pending).toBe(0);
+  });
+
+  test('is not that of a provider which has ended, while its client is slow with the rest', async () => {
+    const { clock, token, liveness, broken } = watched();
+    token();
+    liveness.token();
+    await clock.advance(10 * JOB.silenceMs);
+    expect(broken()).toBeUndefined();
+    // Then there is nothing more to read, and nothing comes.
+    liveness.waits();
+    await clock.advance(JOB.heldUpMs);
+    expect(broken()).toMatchObject({ message: 'the provider fell silent' });
   });
 
   test('is counted from the first moment', async () => {
@@ -104,11 +116,13 @@ describe('a stall', () => {
   });
 
   test('of this machine is noticed too', async () => {
-    const { alive, token, broken } = watched({ remote: false, streams: true });
+    const { alive, clock, token, broken } = watched({ remote: false, streams: true });
     token();
     await alive(JOB.stallMs - 1);
     expect(broken()).toBeUndefined();
+    expect(clock.pending).toBe(0);
     await alive(1);
+    await clock.advance(1);
     expect(broken()).toMatchObject({ code: 'engine_failed' });
   });
 

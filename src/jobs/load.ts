@@ -32,7 +32,7 @@ export function loadOf(queue: FairQueue): ProviderLoad {
       return { owner: queue.waitingIn('owner'), paid: queue.waitingIn('paid'), free: queue.waitingIn('free') };
     },
     get estimateMs() {
-      return queue.estimateFor({ lane: 'paid', account: '', work: '' });
+      return queue.estimateFor({ lane: 'paid', account: '' });
     },
   };
 }

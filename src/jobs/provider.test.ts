@@ -1,7 +1,9 @@
 import { describe, expect, test, vi } from 'vitest';
-import { JOB } from '../limits/jobs.ts';
-import { OWNER, request, rest, smallProvider, untilHeld } from '../testing/small-provider.ts';
+import { JOB, QUEUE } from '../limits/jobs.ts';
+import type { JobRequest } from '../protocol/job.ts';
+import { OWNER, request, rest, smallProvider, textOf, tokensOf, until, untilHeld } from '../testing/small-provider.ts';
 import { settle, VirtualClock } from '../testing/virtual-clock.ts';
+import { answerTokens, promptOf } from '../testing/word-engine.ts';
 
 describe('a provider', () => {
   test('ends with usage and end, and closes', async () => {
@@ -70,8 +72,67 @@ describe('a provider', () => {
     await clock.advance(600_000);
     const messages = await rest(channel);
     expect(messages.filter(({ type }) => type === 'progress').length).toBeGreaterThan(2_000 / JOB.progressEveryMs);
-    expect(messages.at(-1)).toMatchObject({ type: 'error', code: 'deadline_exceeded' });
+    expect(messages.at(-1)).toMatchObject({ type: 'error', code: 'engine_failed' });
     expect(clock.pending).toBe(0);
+  });
+
+  test('lets an answer that takes longer than a job may run go on where it was given back', async () => {
+    const clock = new VirtualClock();
+    const pace = { clock, loadMs: 0, prefillMs: 0, gapMs: () => 100, stopMs: 0 };
+    const { ask } = smallProvider({ words: 18, maxJobMs: 1_050, pace }, clock);
+    const asked = request();
+    const first = rest(ask(asked).channel);
+    await settle();
+    await clock.advance(1_050);
+    const heard = await first;
+    expect(heard.at(-1)).toMatchObject({ type: 'handOver', reason: 'pause' });
+    const text = textOf(heard);
+    const second = rest(ask({ ...asked, resume: { text: text.trimEnd(), tokens: tokensOf(heard) } }).channel);
+    await settle();
+    await clock.advance(1_050);
+    const more = await second;
+    expect(more.at(-1)).toMatchObject({ type: 'end' });
+    expect(text.trimEnd() + textOf(more)).toBe(answerTokens(promptOf(asked.input), 18).join(''));
+  });
+
+  test('gives a job back whose requester takes nothing of it, and to one that is slow its time', async () => {
+    const clock = new VirtualClock();
+    const { ask, provider } = smallProvider({ words: 20_000, contextLength: 100_000 }, clock);
+    const asked = request();
+    const unread = ask(asked);
+    await untilHeld(provider);
+    const other = ask(request({ input: { kind: 'load' } }), 'other');
+    await until(other.channel, 'queued');
+    await clock.advance(JOB.unreadMs);
+    expect((await rest(other.channel)).at(-1)).toMatchObject({ type: 'end' });
+    const heard = await rest(unread.channel);
+    expect(heard.at(-1)).toMatchObject({ type: 'handOver', reason: 'pause' });
+    const again = { ...asked, resume: { text: textOf(heard).trimEnd(), tokens: tokensOf(heard) } };
+    const slow = ask(again);
+    for (let moments = 0; moments < 3; moments++) {
+      await untilHeld(provider);
+      await clock.advance(JOB.unreadMs - 1);
+      heard.push(...(await until(slow.channel, 'chunk')));
+      for (let i = 0; i < 2 * JOB.memoryChannelMessages; i++) heard.push((await slow.channel.receive())!);
+    }
+    expect((await rest(slow.channel)).at(-1)).toMatchObject({ type: 'end' });
+  });
+
+  test('charges by what a job shows, not by what its requester says of it, and no more than the model can read', async () => {
+    const jobs: [Partial<JobRequest>, number][] = [
+      [{ resume: { text: '', tokens: 1_000_000_000 } }, QUEUE.minInputTokens],
+      [{ resume: { text: 'x'.repeat(4_000), tokens: 1 } }, 1_001],
+      [{ input: { kind: 'generate', prompt: 'x'.repeat(4_000_000) } }, 4_096],
+    ];
+    for (const [asked, tokens] of jobs) {
+      const { ask, engine, provider } = smallProvider();
+      engine.faults.push({ afterTokens: 0, how: 'hang' });
+      const { channel, served } = ask(request(asked));
+      await until(channel, 'accepted');
+      expect(provider.servedTo('peer')).toBe(tokens);
+      channel.close();
+      await served;
+    }
   });
 
   test('obeys the owner of the machine alone in what steers the machine', async () => {
@@ -106,11 +167,11 @@ describe('a provider', () => {
     await settle();
     await clock.advance(1_000);
     expect((await first).at(-1)).toMatchObject({ type: 'end' });
-    expect(provider.counterOf('peer')).toBe(5 + 2 * 10);
+    expect(provider.counterOf('peer')).toBe(QUEUE.minInputTokens + 2 * 10);
     const second = ask(request());
     await settle();
     await clock.advance(400);
-    expect(provider.counterOf('peer')).toBeGreaterThanOrEqual(25 + 2 * 4);
+    expect(provider.counterOf('peer')).toBeGreaterThanOrEqual(2 * QUEUE.minInputTokens + 20 + 2 * 4);
     expect(provider.load).toMatchObject({
       depth: 0,
       running: 1,

@@ -5,7 +5,7 @@
 
 import type { Clock } from '../clock.ts';
 import { type ErrorCode, GoGridError, toGoGridError } from '../errors.ts';
-import { JOB } from '../limits/jobs.ts';
+import { JOB, ROUTING } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { HandOverReason, JobRequest } from '../protocol/job.ts';
 import type { ModelRates } from '../protocol/profile.ts';
@@ -19,7 +19,9 @@ import type { Engine, EngineEvent, EngineModel, ProviderChannel } from './ports.
 import { FairQueue, type FairQueueOptions, type Place, type Ticket } from './queue/fair-queue.ts';
 import { type Lane, laneOf } from './queue/lanes.ts';
 import { OwnRates } from './rates.ts';
+import type { Demand } from './routing/decision.ts';
 import { demandOf } from './routing/demand.ts';
+import { priorJob } from './routing/expected.ts';
 import { keyOf, Run } from './run.ts';
 import { TokenTally } from './tally.ts';
 import { type Finished, Transcripts } from './transcripts.ts';
@@ -40,9 +42,9 @@ export interface ProviderDeps {
   /** The queue or the running jobs changed: the next beat should say so. */
   readonly loadChanged: () => void;
   /** A model runs faster or slower here than was told. */
-  readonly ratesChanged?: () => void;
+  readonly ratesChanged: () => void;
   /** A node's job was turned away, since the queue is full: it waits there now. */
-  readonly turnedAway?: (from: NodeId) => void;
+  readonly turnedAway: (from: NodeId) => void;
 }
 
 type Done = Extract<EngineEvent, { type: 'done' }>;
@@ -67,6 +69,8 @@ export class Provider {
     this.#transcripts = new Transcripts(deps.clock);
     this.#tally = new TokenTally(deps.clock);
     this.load = loadOf(this.#queue);
+    // Whether a model's answers can go on elsewhere may be found out while its first one is written.
+    deps.engine.onChange(() => this.#makeWayForOwner());
   }
 
   /** Serves one stream to its end. Never throws: whatever goes wrong is told to the requester. */
@@ -121,7 +125,7 @@ export class Provider {
   estimateFor(from: NodeId): number {
     const lane = this.#laneOf(from);
     if (lane === 'owner' && this.#movable().length > 0) return 0;
-    return this.#queue.estimateFor({ lane, account: from, work: '' });
+    return this.#queue.estimateFor({ lane, account: from });
   }
 
   /** The service that an account has had here, in weighted tokens: whose counter is smaller goes first. */
@@ -153,10 +157,12 @@ export class Provider {
 
   /** The job has ended here already: what is left of its answer goes out, and the engine does not run. */
   async #tellAgain(run: Run, { model, transcript, usage, reason }: Finished): Promise<boolean> {
-    const { resume } = run.request;
-    const rest = model.name === run.request.model ? transcript.after(resume) : undefined;
+    const { resume, digest = model.digest } = run.request;
+    const same = model.name === run.request.model && model.digest === digest;
+    const rest = same ? transcript.after(resume) : undefined;
     if (rest === undefined) return false;
     run.accepts(model);
+    run.limit(this.#options.maxJobMs);
     for (const piece of rest) {
       await run.write(piece);
       run.signal.throwIfAborted();
@@ -166,7 +172,7 @@ export class Provider {
   }
 
   async #queueAndServe(run: Run, model: EngineModel): Promise<void> {
-    const place = this.#queue.enter(this.#ticketOf(run));
+    const place = this.#queue.enter(this.#ticketOf(run, model));
     if (place === undefined) return this.#sayBusy(run);
     run.place = place;
     try {
@@ -250,8 +256,8 @@ export class Provider {
   }
 
   #sayBusy(run: Run): void {
-    run.send({ type: 'busy', queue: this.#queue.depth, estimateMs: this.#queue.estimateFor(this.#ticketOf(run)) });
-    this.#deps.turnedAway?.(run.from);
+    run.send({ type: 'busy', queue: this.#queue.depth, estimateMs: this.#queue.estimateFor(this.#claimOf(run)) });
+    this.#deps.turnedAway(run.from);
   }
 
   /** Everything that was written is sent; after `owner` and `pause` the job may come back and finds a place. */
@@ -259,7 +265,7 @@ export class Provider {
     await run.flush();
     if (reason === 'drain') return run.send({ type: 'handOver', reason });
     this.#queue.keepFor(run.key);
-    run.send({ type: 'handOver', reason, estimateMs: this.#queue.estimateFor(this.#ticketOf(run)) });
+    run.send({ type: 'handOver', reason, estimateMs: this.#queue.estimateFor(this.#claimOf(run)) });
   }
 
   /* ---- the owner goes first ---- */
@@ -274,9 +280,11 @@ export class Provider {
 
   /** Running jobs of peers that lose nothing when they are given back, those first that have run shortest. */
   #movable(): Run[] {
+    const models = this.#deps.engine.models();
+    const continues = ({ model }: Run) => models.find(({ digest }) => digest === model?.digest)?.continues === 'yes';
     return [...this.#runs.values()]
       .filter((run) => run.place?.running && !run.signal.aborted && !this.#isOwn(run))
-      .filter(({ transcript, request, model }) => transcript.canMove(request.input, model?.continues !== 'no'))
+      .filter((run) => run.transcript.canMove(run.request.input, continues(run)))
       .sort((a, b) => b.startedAt - a.startedAt);
   }
 
@@ -290,16 +298,19 @@ export class Provider {
 
   /* ---- bookkeeping ---- */
 
-  #ticketOf(run: Run): Ticket {
-    const { input, model, resume } = run.request;
-    const lane = this.#laneOf(run.from);
+  #claimOf({ from }: Run): Pick<Ticket, 'lane' | 'account'> {
+    return { lane: this.#laneOf(from), account: from };
+  }
+
+  #ticketOf(run: Run, model: EngineModel): Ticket {
+    const { input, resume } = run.request;
+    const demand = demandOf(input);
     return {
+      ...this.#claimOf(run),
       key: run.key,
-      lane,
-      account: run.from,
-      work: `${input.kind} ${model}`,
-      // In its own lane the owner shares with nobody.
-      inputTokens: lane === 'owner' ? 0 : demandOf(input).promptTokens + (resume?.tokens ?? 0),
+      work: `${input.kind} ${model.name}`,
+      prior: priorJob(demand, this.#rates.of(model.name), model.sizeBytes),
+      inputTokens: inputTokensOf(demand, resume, model),
     };
   }
 
@@ -327,9 +338,9 @@ export class Provider {
       lane: this.#laneOf(from),
       privacy: null,
     });
-    record.onCancel = (reason) => {
+    record.onCancel = () => {
       this.#admission.sendAway(run.key);
-      run.stop(reason);
+      run.stop(new GoGridError({ code: 'cancelled', message: 'the owner of that machine cancelled the job there' }));
     };
     record.tokensOut = request.resume?.tokens ?? 0;
     record.waiting = () =>
@@ -352,7 +363,7 @@ export class Provider {
   #countUsage(run: Run, model: EngineModel, place: Place, { usage, reason }: Omit<Done, 'type'>): void {
     place.counted(usage);
     this.#tally.read(usage.promptTokens);
-    if (this.#rates.measured(model.name, { input: run.request.input, usage })) this.#deps.ratesChanged?.();
+    if (this.#rates.measured(model.name, { input: run.request.input, usage })) this.#deps.ratesChanged();
     if (!this.#isOwn(run)) this.#transcripts.keep(run.key, { model, transcript: run.transcript, usage, reason });
     if (run.record === undefined) return;
     run.record.tokensIn = usage.promptTokens;
@@ -360,6 +371,15 @@ export class Provider {
     run.record.tokensPerSecond = usage.decodeMs > 0 ? (usage.outputTokens * 1000) / usage.decodeMs : null;
     run.record.attemptEnds(null);
   }
+}
+
+/**
+ * What a job is charged when it starts, by what it shows and not by what its requester says of it; and never more than the
+ * model can read, since that is what the fairness of the counters rests on.
+ */
+function inputTokensOf({ promptTokens }: Demand, resume: JobRequest['resume'], { contextLength }: EngineModel): number {
+  const begun = Math.ceil((resume?.text.length ?? 0) / ROUTING.charsPerToken);
+  return Math.min(promptTokens + begun, contextLength > 0 ? contextLength : JOB.maxOutputTokens);
 }
 
 /** How a job that did not run to its end stands in the book: given back is not failed. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { PULL } from '../limits/jobs.ts';
+import { JOB, PULL } from '../limits/jobs.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { settle, VirtualClock } from '../testing/virtual-clock.ts';
 import { Pull } from './pull.ts';
@@ -12,6 +12,7 @@ function world({ slots = 1, counters = {} as Record<string, number>, random = ()
   const walks: { at: number; found: readonly string[] }[] = [];
   const state = {
     running: 0,
+    models: ['words:latest'],
     /** Another node's or this machine's job waits here. */
     queued: 0,
     waiting: new Map<string, number>(),
@@ -21,6 +22,8 @@ function world({ slots = 1, counters = {} as Record<string, number>, random = ()
     liars: new Set<string>(),
     /** Coordinators that cannot be reached. */
     away: new Set<string>(),
+    /** A walk through the DHT rejects. */
+    broken: false,
     /** Milliseconds that an answer takes; jobs come first. */
     answerMs: 0,
     mostAsking: 0,
@@ -32,13 +35,14 @@ function world({ slots = 1, counters = {} as Record<string, number>, random = ()
     clock,
     random,
     log: silentLogger,
-    models: () => ['words:latest'],
+    models: () => state.models,
     freeSlots,
     counterOf: (node) => Math.max(level, counters[node] ?? 0),
     servedTo: (node) => counters[node] ?? 0,
     findWork: async (_model, _signal, skip) => {
       const found = state.records.filter((node) => !skip(node));
       walks.push({ at: clock.elapsed(), found });
+      if (state.broken) throw new Error('a record that cannot be read');
       return found;
     },
     askWork: async (node, _models, free) => {
@@ -105,6 +109,36 @@ describe('an idle worker', () => {
       ['a', 1],
     ]);
     expect(state.running).toBe(3);
+  });
+
+  it('offers a coordinator no more slots than that has jobs open at one node, and goes on to the next', async () => {
+    const { clock, pull, state, asked } = world({ slots: 100, counters: { a: 1, b: 2, c: 3 } });
+    for (const node of ['a', 'b', 'c']) {
+      state.waiting.set(node, JOB.maxOpenAtPeer);
+      pull.heardOf(node);
+    }
+    await clock.advance(PULL.spreadMs);
+    expect(asked.map(({ slots }) => slots)).toEqual([
+      JOB.maxOpenAtPeer,
+      JOB.maxOpenAtPeer,
+      100 - 2 * JOB.maxOpenAtPeer,
+    ]);
+    expect(state.running).toBe(100);
+  });
+
+  it('asks nobody while it runs no model: a question without one is a breach of the protocol', async () => {
+    const { clock, pull, state, who } = world();
+    state.waiting.set('a', 1);
+    pull.heardOf('a');
+    state.models = [];
+    await clock.advance(PULL.spreadMs);
+    pull.heardOf('a');
+    await clock.advance(PULL.spreadMs);
+    expect(who()).toEqual([]);
+    state.models = ['words:latest'];
+    pull.heardOf('a');
+    await clock.advance(PULL.spreadMs);
+    expect(who()).toEqual(['a']);
   });
 
   it('asks whoever has waited before those that had service meanwhile, and lifts who comes as a queue does', async () => {
@@ -216,6 +250,19 @@ describe('an idle worker', () => {
     expect(who()).toEqual(['liar', 'honest', 'liar']);
   });
 
+  it('asks whoever did not answer after those who did: each time that costs as long as an answer may take', async () => {
+    const { clock, pull, state, who } = world({ counters: { honest: 100 } });
+    state.away.add('silent');
+    pull.heardOf('silent');
+    await clock.advance(PULL.spreadMs);
+    expect(who()).toEqual(['silent']);
+    state.waiting.set('honest', 1);
+    pull.heardOf('silent');
+    pull.heardOf('honest');
+    await clock.advance(PULL.spreadMs + PULL.gapMs);
+    expect(who()).toEqual(['silent', 'honest']);
+  });
+
   it('does not ask for slots that jobs are on their way to', async () => {
     const { clock, pull, state, asked } = world({ slots: 3, counters: { slow: 1 } });
     state.liars.add('slow');
@@ -272,6 +319,20 @@ describe('walks through the DHT', () => {
     await clock.advance(PULL.firstWalkMs + PULL.gapMs);
     expect(who()).toEqual(['a']);
     pull.stop();
+  });
+
+  it('go on after one that broke off, be it over what a hostile node has placed there', async () => {
+    const { clock, pull, state, who, walks } = world();
+    state.broken = true;
+    pull.start();
+    await clock.advance(PULL.firstWalkMs);
+    expect(walks).toHaveLength(1);
+    state.broken = false;
+    state.records = ['a'];
+    await clock.advance(PULL.walkMs + PULL.gapMs);
+    expect(who()).toEqual(['a']);
+    pull.stop();
+    expect(clock.pending).toBe(0);
   });
 
   it('grow rare while they find nothing: an idle day costs a few hundred', async () => {

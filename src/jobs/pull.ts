@@ -9,9 +9,10 @@
 
 import type { Clock, Timer } from '../clock.ts';
 import { toGoGridError } from '../errors.ts';
-import { PULL } from '../limits/jobs.ts';
+import { JOB, PULL } from '../limits/jobs.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
+import { RecentMap } from './recent-map.ts';
 
 export interface PullDeps {
   readonly clock: Clock;
@@ -22,7 +23,7 @@ export interface PullDeps {
   readonly models: () => readonly string[];
   /** Jobs that could start at once; 0 while one waits here, and while this node takes none. */
   readonly freeSlots: () => number;
-  /** Nodes that stand in the DHT for jobs of a model that wait; never rejects. */
+  /** Nodes that stand in the DHT for jobs of a model that wait. */
   readonly findWork: (
     model: string,
     signal: AbortSignal,
@@ -47,13 +48,13 @@ export class Pull {
   readonly #deps: PullDeps;
   readonly #stop = new AbortController();
   /** Coordinators that should have work, and `Clock.elapsed()` when that was last seen; the latest stands last. */
-  readonly #known = new Map<NodeId, number>();
+  readonly #known = new RecentMap<NodeId, number>(PULL.maxKnown);
   /** Their counters when their jobs began to wait, as far as this node knows: as in a queue here, that is the one lift. */
-  readonly #counters = new Map<NodeId, number>();
+  readonly #counters = new RecentMap<NodeId, number>(PULL.maxKnown);
   /** Those that had none, and when they said so. */
-  readonly #quiet = new Map<NodeId, number>();
-  /** Those whose promised jobs did not come, and when they should have. */
-  readonly #unkept = new Map<NodeId, number>();
+  readonly #quiet = new RecentMap<NodeId, number>(PULL.maxKnown);
+  /** Those that did not answer, or whose promised jobs did not come, and when that was seen. */
+  readonly #unkept = new RecentMap<NodeId, number>(PULL.maxKnown);
   readonly #promised = new Map<NodeId, Promised>();
   #look: { readonly at: number; readonly timer: Timer } | undefined;
   #lookedAt = Number.NEGATIVE_INFINITY;
@@ -125,7 +126,7 @@ export class Pull {
     this.#lookedAt = clock.elapsed();
     const order = this.#inOrder([...this.#known.keys()].filter((node) => this.#isKnown(node)));
     for (const node of order.slice(0, PULL.maxAsks)) {
-      const slots = this.#free();
+      const slots = Math.min(this.#free(), JOB.maxOpenAtPeer);
       if (slots <= 0 || this.#stop.signal.aborted) break;
       await this.#ask(node, slots);
     }
@@ -133,7 +134,7 @@ export class Pull {
     if ((this.#again || order.length > PULL.maxAsks) && this.#free() > 0) this.#lookIn(0);
   }
 
-  /** Who had least here goes first; but whoever broke its word lately goes last, since that keeps slots empty. */
+  /** Who had least here goes first; but who did not answer or broke its word lately goes last, since that keeps slots empty. */
   #inOrder(nodes: readonly NodeId[]): NodeId[] {
     const { servedTo, random } = this.#deps;
     return nodes
@@ -147,19 +148,23 @@ export class Pull {
       .map(({ node }) => node);
   }
 
-  /** Asks the DHT for more of them; for one model, since each has a key of its own. */
+  /** Asks the DHT for more of them; for one model, since each has a key of its own. Whatever goes wrong, the next walk comes. */
   async #walkNow(): Promise<void> {
-    const { clock, random, models, findWork } = this.#deps;
-    const names = models();
-    const model = names[Math.floor(random() * names.length)];
-    if (model !== undefined && this.#free() > 0) {
+    const { clock, random, models, findWork, log } = this.#deps;
+    try {
+      const names = models();
+      const model = names[Math.floor(random() * names.length)];
+      if (model === undefined || this.#free() <= 0) return;
       this.#walkedAt = clock.elapsed();
       const found = await findWork(model, this.#stop.signal, (node) => this.#isKnown(node) || this.#isQuiet(node));
       for (const node of found) this.#know(node);
       if (found.length > 0) this.#lookIn(0);
       else this.#pauseMs = Math.min(2 * this.#pauseMs, PULL.maxWalkMs);
+    } catch (thrown) {
+      log.debug({ code: toGoGridError(thrown).code }, 'a walk for work broke off');
+    } finally {
+      this.#walkIn(this.#pauseMs * (1 + PULL.walkJitter * (2 * random() - 1)));
     }
-    this.#walkIn(this.#pauseMs * (1 + PULL.walkJitter * (2 * random() - 1)));
   }
 
   #lookIn(ms: number): void {
@@ -191,6 +196,7 @@ export class Pull {
       jobs = await askWork(node, models(), slots, this.#stop.signal);
     } catch (thrown) {
       log.debug({ node, code: toGoGridError(thrown).code }, 'a coordinator did not say whether it has work');
+      this.#unkept.set(node, this.#deps.clock.elapsed());
     }
     this.#promised.delete(node);
     // Who fills all slots may have more; who does not has no more.
@@ -207,7 +213,7 @@ export class Pull {
     const timeUp = this.#deps.clock.after(PULL.promiseMs, () => {
       this.#settle(node);
       this.#forget(node);
-      remember(this.#unkept, node, this.#deps.clock.elapsed());
+      this.#unkept.set(node, this.#deps.clock.elapsed());
       if (this.#known.size > 0) this.#lookIn(0);
     });
     this.#promised.set(node, { jobs, timeUp });
@@ -219,15 +225,13 @@ export class Pull {
   }
 
   #know(node: NodeId): void {
-    if (!this.#isKnown(node) || !this.#counters.has(node)) {
-      remember(this.#counters, node, this.#deps.counterOf(node));
-    }
-    remember(this.#known, node, this.#deps.clock.elapsed());
+    if (!this.#isKnown(node) || !this.#counters.has(node)) this.#counters.set(node, this.#deps.counterOf(node));
+    this.#known.set(node, this.#deps.clock.elapsed());
   }
 
   #forget(node: NodeId): void {
     this.#known.delete(node);
-    remember(this.#quiet, node, this.#deps.clock.elapsed());
+    this.#quiet.set(node, this.#deps.clock.elapsed());
   }
 
   #isKnown(node: NodeId): boolean {
@@ -239,23 +243,16 @@ export class Pull {
   }
 
   /** Whether a node was put there within the last `ms` milliseconds. */
-  #isSince(nodes: ReadonlyMap<NodeId, number>, node: NodeId, ms: number): boolean {
+  #isSince(nodes: Pick<RecentMap<NodeId, number>, 'get'>, node: NodeId, ms: number): boolean {
     const at = nodes.get(node);
     return at !== undefined && this.#deps.clock.elapsed() - at < ms;
   }
 
   /** Slots for which no job is here and none is on its way. */
   #free(): number {
+    if (this.#deps.models().length === 0) return 0;
     let free = this.#deps.freeSlots();
     for (const { jobs } of this.#promised.values()) free -= Math.max(0, jobs);
     return free;
   }
-}
-
-/** Puts a node last; the one that was put longest ago makes room. */
-function remember(nodes: Map<NodeId, number>, node: NodeId, at: number): void {
-  nodes.delete(node);
-  nodes.set(node, at);
-  const oldest = nodes.size > PULL.maxKnown ? nodes.keys().next().value : undefined;
-  if (oldest !== undefined) nodes.delete(oldest);
 }

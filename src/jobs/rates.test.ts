@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ROUTING } from '../limits/jobs.ts';
+import { JOB } from '../limits/jobs.ts';
 import type { JobInput } from '../protocol/job.ts';
 import { UNKNOWN_RATES } from '../protocol/profile.ts';
 import { learn, OwnRates } from './rates.ts';
@@ -9,11 +9,13 @@ const first: JobInput = { kind: 'chat', messages: [{ role: 'user', content: 'hel
 const later: JobInput = { kind: 'chat', messages: [...first.messages, { role: 'assistant', content: 'hi' }] };
 
 describe('measured rates', () => {
-  it('come from the first job as they are, and from later ones as a running mean', () => {
+  it('come from the first job as they are, and from later ones as a running mean of the time a token takes', () => {
     const one = learn(UNKNOWN_RATES, { input: first, usage });
     expect(one).toEqual({ tokensPerSecond: 50, prefillTokensPerSecond: 1_000, loadMs: 3_000 });
     const slower = { ...usage, decodeMs: 5_000 };
-    expect(learn(one, { input: first, usage: slower }).tokensPerSecond).toBe(50 - ROUTING.newestWeight * 40);
+    expect(learn(one, { input: first, usage: slower }).tokensPerSecond).toBeCloseTo(
+      1000 / (20 + JOB.newestWeight * 80),
+    );
   });
 
   it('stay as they are where a job shows nothing', () => {

@@ -3,6 +3,7 @@
 import { ROUTING } from '../limits/jobs.ts';
 import type { JobInput, JobUsage } from '../protocol/job.ts';
 import { type ModelRates, UNKNOWN_RATES } from '../protocol/profile.ts';
+import { mean } from './mean.ts';
 
 /** A job that ran to its end. */
 export interface Ran {
@@ -16,17 +17,19 @@ export function learn(before: ModelRates, { input, usage }: Ran): ModelRates {
   const decodes = outputTokens >= ROUTING.minOutputTokens && decodeMs > 0;
   const reads = promptTokens >= ROUTING.minPromptTokens && prefillMs > 0 && beginsAnew(input);
   return {
-    tokensPerSecond: decodes ? mean(before.tokensPerSecond, (outputTokens * 1000) / decodeMs) : before.tokensPerSecond,
+    tokensPerSecond: decodes
+      ? meanRate(before.tokensPerSecond, (outputTokens * 1000) / decodeMs)
+      : before.tokensPerSecond,
     prefillTokensPerSecond: reads
-      ? mean(before.prefillTokensPerSecond, (promptTokens * 1000) / prefillMs)
+      ? meanRate(before.prefillTokensPerSecond, (promptTokens * 1000) / prefillMs)
       : before.prefillTokensPerSecond,
     loadMs: loadMs >= ROUTING.minLoadMs ? mean(before.loadMs, loadMs) : before.loadMs,
   };
 }
 
-/** The running mean that counts the newest value by `ROUTING.newestWeight`; 0 means that there is none yet. */
-export function mean(before: number, newest: number): number {
-  return before === 0 ? newest : before + ROUTING.newestWeight * (newest - before);
+/** The running mean of the time that a token takes: however high one rate is, it makes the others little better. */
+function meanRate(before: number, newest: number): number {
+  return before === 0 ? newest : 1 / mean(1 / before, 1 / newest);
 }
 
 /**

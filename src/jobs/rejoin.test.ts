@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { JOB } from '../limits/jobs.ts';
+import { JOB, QUEUE } from '../limits/jobs.ts';
 import { collect, question, smallMesh } from '../testing/small-mesh.ts';
 import { settle, VirtualClock } from '../testing/virtual-clock.ts';
 import { answerTokens, PROMPT_TOKENS, promptOf } from '../testing/word-engine.ts';
@@ -27,7 +27,7 @@ describe('a requester that lost its stream and comes back to the same provider',
     expect(done?.usage).toMatchObject({ outputTokens: words, promptTokens: PROMPT_TOKENS });
     expect(done?.job.attempts.map(({ provider }) => provider)).toEqual(['node1', 'node1']);
     expect(there!.engine.calls).toHaveLength(1);
-    expect(there!.provider.counterOf('node0')).toBe(PROMPT_TOKENS + 2 * words);
+    expect(there!.provider.counterOf('node0')).toBe(QUEUE.minInputTokens + 2 * words);
     expect(there!.provider.load.running).toBe(0);
   });
 

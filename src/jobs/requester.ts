@@ -9,24 +9,22 @@ import { JOB } from '../limits/jobs.ts';
 import { type NodeId, newJobId } from '../protocol/ids.ts';
 import { parseModelRef } from '../protocol/model-name.ts';
 import type { Logger } from '../telemetry/logger.ts';
-import { Ask } from './ask.ts';
+import { Ask, wantedOf } from './ask.ts';
 import type { JobBook } from './book.ts';
 import { checkRequest, stopsOf } from './bounds.ts';
-import { blameOf, brokenOff, failureOf, noProvider, type OwnModels } from './failure.ts';
-import {
-  LEFT,
-  noteBusy,
-  noteHandOver,
-  type OfferDeps,
-  offerJob,
-  outcomeOf,
-  type Placement,
-  type Round,
-} from './offer.ts';
+import { Delivery } from './delivery.ts';
+import { blameOf, brokenOff, noProvider, type OwnModels } from './failure.ts';
+import { Offer, type OfferDeps, type Placement } from './offer.ts';
 import type { JobOutput, JobSpec } from './output.ts';
 import { planResume } from './resume.ts';
-import type { Decision, Outcome, Weighed } from './routing/decision.ts';
+import { Round } from './round.ts';
+import type { Decision } from './routing/decision.ts';
 import { WaitingLines, type WaitingOptions } from './waiting-line.ts';
+
+export interface RequesterOptions extends WaitingOptions {
+  /** Whether jobs can be paid for in this mesh. */
+  readonly credits: boolean;
+}
 
 export interface RequesterDeps extends OfferDeps {
   readonly ownModels: OwnModels;
@@ -35,25 +33,42 @@ export interface RequesterDeps extends OfferDeps {
   readonly log: Logger;
 }
 
+/** Where a job would go. */
+export interface Explained extends Decision {
+  /** Jobs that wait here for the same: it would come after them. */
+  readonly waiting?: { readonly ahead: number; readonly estimateMs: number };
+}
+
 export class Requester {
   readonly #deps: RequesterDeps;
   readonly #lines: WaitingLines;
+  readonly #credits: boolean;
 
-  constructor(options: WaitingOptions, deps: RequesterDeps) {
+  constructor(options: RequesterOptions, deps: RequesterDeps) {
     this.#deps = deps;
-    this.#lines = new WaitingLines(options, deps.clock);
+    this.#credits = options.credits;
+    const { clock, router } = deps;
+    this.#lines = new WaitingLines(options, { clock, suits: (needs, node) => router.suits(needs, node) });
   }
 
   /** See `RunJob` in output.ts. */
   async *run(spec: JobSpec, signal: AbortSignal): AsyncGenerator<JobOutput> {
     const ask = this.#begin(spec, signal);
     try {
-      while (true) {
-        const placement = yield* this.#place(ask);
-        const failure = yield* this.#deliver(ask, placement);
-        if (failure === undefined || this.#isComplete(ask, placement, failure)) break;
-      }
-      yield* this.#complete(ask);
+      let delivery: Delivery;
+      do {
+        delivery = new Delivery(ask, yield* this.#place(ask), this.#deps);
+        // It has left its provider's queue: the next of this node's may have its place there.
+        this.#lines.wake([ask.job.model]);
+        try {
+          yield delivery.placed();
+          for (let output = await delivery.next(); output !== undefined; output = await delivery.next()) yield output;
+        } finally {
+          delivery.leave();
+          this.#lines.wake([ask.job.model]);
+        }
+      } while (delivery.failure !== undefined && !this.#isComplete(ask, delivery, delivery.failure));
+      for (const output of this.#complete(ask)) yield output;
     } catch (thrown) {
       throw this.#fail(ask, toGoGridError(thrown));
     } finally {
@@ -65,14 +80,14 @@ export class Requester {
    * Where a job would go, and why. Nothing runs, nothing is sent, and no record stays.
    * @throws GoGridError `invalid_request`
    */
-  async explain(spec: JobSpec, signal: AbortSignal): Promise<Decision> {
+  async explain(spec: JobSpec, signal: AbortSignal): Promise<Explained> {
     const ref = parseModelRef(spec.model);
     checkRequest(spec);
     const { input, privacy } = spec;
-    return this.#deps.router.decide(
-      { ref, input, privacy, digest: undefined, delivered: 0, failed: new Set() },
-      signal,
-    );
+    const query = { ref, input, privacy, digest: undefined, delivered: 0, failed: new Set<NodeId>() };
+    const decision = await this.#deps.router.decide(query, signal);
+    const waiting = this.#lines.waitFor(wantedOf(spec, ref, {}));
+    return { ...decision, ...(waiting !== undefined && { waiting }) };
   }
 
   /** The jobs that wait here since every provider is full. */
@@ -110,7 +125,7 @@ export class Requester {
       lane: 'paid',
       privacy: spec.privacy,
     });
-    return new Ask(spec, ref, job, signal, clock);
+    return new Ask({ spec, ref, job, credits: this.#credits }, signal, clock);
   }
 
   /** Asks the candidates, best first, until one takes the job; while all of them are busy it waits in line here. */
@@ -119,57 +134,52 @@ export class Requester {
     // A newcomer does not overtake those that wait for the same; one that comes back tries at once.
     const newcomer = ask.cut === undefined && this.#lines.depth > 0;
     if (newcomer && this.#lines.isWaitedFor(ask.wanted())) yield* this.#waitInLine(ask, undefined);
-    let again = 0;
+    let round = await this.#newRound(ask);
     while (true) {
-      const round = await this.#decide(ask);
-      for (const candidate of inOrder(round.decision.candidates, ask.place?.takeWorker())) {
-        // Another digest goes on with the answer only when nobody has this one; who has it and is busy has it.
-        if (candidate.otherDigest && round.busyMs !== undefined) continue;
-        if (candidate.node === ask.full?.node) {
-          noteBusy(round, ask.full.forMs);
-          continue;
+      for (let candidate = round.next(); candidate !== undefined; candidate = round.next()) {
+        const offer = new Offer(ask, candidate, round, this.#deps);
+        try {
+          for (let output = await offer.next(); output !== undefined; output = await offer.next()) yield output;
+        } finally {
+          offer.leave();
         }
-        // More at once the peer would cut off, and they would look like failures of it.
-        if (!candidate.local && this.#deps.router.inFlightAt(candidate.node) >= JOB.maxOpenAtPeer) {
-          noteBusy(round, JOB.askAgainMinMs);
-          continue;
-        }
-        const placement = yield* offerJob(ask, candidate, round, this.#deps);
-        if (placement !== undefined) return placement;
+        if (offer.placement !== undefined) return offer.placement;
       }
-      if (round.busyMs !== undefined) {
-        yield* this.#waitInLine(ask, round.busyMs);
-        ask.full = undefined;
-      } else if (again++ >= JOB.maxAttempts || !(await this.#isSomebodyElseThere(ask, round))) {
-        throw this.#refusal(ask, round);
-      }
+      round = yield* this.#nextRound(ask, round);
     }
   }
 
-  /** Where it took a while to be turned down, somebody may be there by now who was not when it was decided whom to ask. */
-  async #isSomebodyElseThere(ask: Ask, round: Round): Promise<boolean> {
-    if (!round.queued && this.#deps.clock.elapsed() - round.at < JOB.askAgainMinMs) return false;
-    const { decision } = await this.#decide(ask);
-    return decision.candidates.some(({ failed }) => !failed);
-  }
-
-  async #decide(ask: Ask): Promise<Round> {
+  /** Decides whom to ask now. */
+  async #newRound(ask: Ask, again = 0): Promise<Round> {
     ask.throwIfOver();
     const query = ask.query();
     const decision = await this.#deps.router.decide(query, ask.signal);
     ask.throwIfOver();
     ask.job.decision = decision;
-    return {
-      query,
-      decision,
-      refusals: [],
-      busyMs: undefined,
-      at: this.#deps.clock.elapsed(),
-      queued: false,
-    };
+    const at = this.#deps.clock.elapsed();
+    return new Round(ask, this.#deps.router, { query, decision, at, again, worker: ask.place?.takeWorker() });
   }
 
-  #refusal(ask: Ask, { decision, refusals }: Round): GoGridError {
+  /**
+   * Nobody took the job: waits while somebody is busy, and else asks whoever was not there yet.
+   * @throws GoGridError when neither helps
+   */
+  async *#nextRound(ask: Ask, round: Round): AsyncGenerator<JobOutput, Round> {
+    const { isOutdated, pulled, busyMs } = round;
+    if (pulled || (!isOutdated && busyMs !== undefined)) {
+      yield* this.#waitInLine(ask, pulled ? undefined : busyMs);
+      ask.full = undefined;
+      return this.#newRound(ask);
+    }
+    const tookAWhile = this.#deps.clock.elapsed() - round.at >= JOB.askAgainMinMs;
+    const again = isOutdated ? round.again : round.again + 1;
+    if (!(isOutdated || round.hasSkipped || tookAWhile) || again > JOB.maxAttempts) throw this.#refusal(ask, round);
+    const next = await this.#newRound(ask, again);
+    if (next.decision.candidates.some(({ node, failed }) => !failed && !ask.refusedBy.has(node))) return next;
+    throw this.#refusal(ask, { decision: next.decision, refusals: round.refusals });
+  }
+
+  #refusal(ask: Ask, { decision, refusals }: Pick<Round, 'decision' | 'refusals'>): GoGridError {
     const { cut, resume, ref, spec } = ask;
     // That a provider failed says more than that it cannot be reached now; that one gave the job back says less.
     const all = cut === undefined ? refusals : blameOf(cut) === 'provider' ? [cut, ...refusals] : [...refusals, cut];
@@ -179,14 +189,14 @@ export class Requester {
 
   /**
    * Every provider is full: waits here until it is this job's turn to ask them again.
-   * @param busyMs what they said; undefined when it stands behind others and has not asked
+   * @param busyMs what they said; undefined when they were not asked: it stands behind others, or asked one worker alone
    * @throws GoGridError `overloaded` when there is no room, or it has waited too long
    */
   async *#waitInLine(ask: Ask, busyMs: number | undefined): AsyncGenerator<JobOutput> {
     try {
-      if (ask.place === undefined) ask.place = this.#lines.enter(ask.wanted(), ask.askedAt, busyMs);
-      else ask.place.allBusy(busyMs ?? 0);
-      const { place } = ask;
+      if (ask.place !== undefined && busyMs !== undefined) ask.place.allBusy(busyMs);
+      const place = ask.place ?? this.#lines.enter(ask.wanted(), ask.askedAt, busyMs, ask.waitedMs);
+      ask.standsIn(place);
       ask.job.to('queued');
       do {
         yield ask.waits(() => place.wait());
@@ -198,83 +208,24 @@ export class Requester {
     }
   }
 
-  /** Passes the answer on. Returns why the provider has the job no more, or undefined when the answer is complete. */
-  async *#deliver(ask: Ask, placement: Placement): AsyncGenerator<JobOutput, GoGridError | undefined> {
-    const { node, digest, channel, liveness, visit } = placement;
-    const { answer, job } = ask;
-    let outcome: Outcome = LEFT;
-    try {
-      ask.digest = digest;
-      // It has left its provider's queue: the next of this node's may have its place there.
-      this.#lines.wake([job.model]);
-      const route = node === this.#deps.link.self ? 'local' : this.#deps.link.route(node);
-      yield { type: 'placed', job: job.id, provider: node, route, digest };
-      while (true) {
-        liveness.waits();
-        const message = await channel.receive();
-        if (message?.type === 'chunk') {
-          liveness.token();
-          const piece = answer.take(message);
-          job.tokensOut = answer.tokens;
-          job.firstToken();
-          job.waiting = undefined;
-          if (piece !== undefined) yield piece;
-          if (!answer.stopped) continue;
-          outcome = { kind: 'completed', usage: undefined };
-          return undefined;
-        }
-        liveness.other();
-        switch (message?.type) {
-          case 'vectors':
-            answer.keepVectors(message);
-            break;
-          case 'progress': {
-            const { phase } = message;
-            yield ask.waits(() => ({ where: 'engine', phase }));
-            break;
-          }
-          case 'usage':
-            answer.usage = message;
-            break;
-          case 'end':
-            answer.reason = message.reason;
-            outcome = { kind: 'completed', usage: answer.usage };
-            return undefined;
-          case 'handOver':
-            noteHandOver(visit, message);
-            return failureOf(message);
-          default:
-            throw failureOf(message);
-        }
-      }
-    } catch (thrown) {
-      ask.throwIfOver();
-      const error = toGoGridError(thrown);
-      outcome = outcomeOf(error);
-      return error;
-    } finally {
-      liveness.cancel();
-      channel.close();
-      visit.ends(outcome);
-      this.#lines.wake([job.model]);
-    }
-  }
-
   /**
    * A provider has the job no more.
    * @returns true when its answer is complete all the same; else another one may take the job
    * @throws GoGridError when nobody can go on with it
    */
-  #isComplete(ask: Ask, { node }: Placement, failure: GoGridError): boolean {
+  #isComplete(ask: Ask, delivery: Delivery, failure: GoGridError): boolean {
     const { job, answer, spec } = ask;
+    const { node, local } = delivery.placement.candidate;
     ask.cutOff(failure.code);
+    if (delivery.tokens > 0) ask.waitedMs = 0;
     const plan = planResume(spec.input, answer.delivered(), spec.whole !== true);
     if (plan.kind === 'complete') {
       answer.reason = plan.reason;
       return true;
     }
     const blame = blameOf(failure);
-    if (blame === 'request' && ask.cut === undefined) throw failure;
+    if (blame === 'request' && local && ask.cut === undefined) throw failure;
+    if (blame === 'request') ask.refusedBy.set(node, failure);
     if (blame === 'provider') ask.countFailure(node, failure);
     else ask.countHandOver(node, failure);
     ask.full = failure.code === 'overloaded' ? { node, forMs: 1000 * (failure.retryAfterSecs ?? 0) } : undefined;
@@ -315,12 +266,6 @@ export class Requester {
     else job.end('failed', error.code);
     return error.with({ job: job.id });
   }
-}
-
-/** The candidates, with the worker that pulled for this job in front if it is one of them. */
-function inOrder(candidates: readonly Weighed[], worker: NodeId | undefined): readonly Weighed[] {
-  const pulled = worker === undefined ? undefined : candidates.find(({ node }) => node === worker);
-  return pulled === undefined ? candidates : [pulled, ...candidates.filter((other) => other !== pulled)];
 }
 
 function cannotContinue(failure: GoGridError, why: string): GoGridError {

@@ -2,6 +2,7 @@
 
 import { JOB } from '../limits/jobs.ts';
 import type { ChatInput, FinishReason, GenerateInput, JobInput, JobRequest } from '../protocol/job.ts';
+import { outputLimitOf } from './bounds.ts';
 
 type TextInput = ChatInput | GenerateInput;
 
@@ -29,18 +30,13 @@ export type Plan =
 export function planResume(input: JobInput, delivered: Delivered, shown = true): Plan {
   const nothing = delivered.text === '' && !delivered.thinking && !delivered.toolCalls;
   if (nothing || input.kind === 'embed' || input.kind === 'load') return { kind: 'restart' };
-  if (delivered.tokens >= outputLimit(input)) return { kind: 'complete', reason: 'length' };
+  const limit = outputLimitOf(input);
+  if (limit !== undefined && delivered.tokens >= limit) return { kind: 'complete', reason: 'length' };
   const why = obstacle(input, delivered);
   if (why === undefined) {
     return { kind: 'continue', resume: { text: delivered.text.trimEnd(), tokens: delivered.tokens } };
   }
   return shown ? { kind: 'impossible', why } : { kind: 'restart' };
-}
-
-/** Output tokens that the request allows. For Ollama 0 and less mean: no limit. */
-function outputLimit({ options }: TextInput): number {
-  const limit = options?.num_predict;
-  return typeof limit === 'number' && limit > 0 ? limit : Number.POSITIVE_INFINITY;
 }
 
 /** Why a plain text prefix does not carry this answer's state; undefined when it does. */

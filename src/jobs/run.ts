@@ -76,7 +76,7 @@ export class Run {
   /** @throws what it was stopped with, or GoGridError `deadline_exceeded`, however late the timers are */
   throwIfOver(): void {
     this.signal.throwIfAborted();
-    if (this.#clock.elapsed() >= this.#endsAt) throw outOfTime('nobody waits for the answer any more');
+    if (this.#clock.elapsed() >= this.#endsAt) throw outOfTime();
   }
 
   /** The requester was told that the job runs. */
@@ -90,7 +90,9 @@ export class Run {
     if (this.signal.aborted || this.#finished) return;
     this.#stop.abort(reason);
     this.#listener.chunks.release();
-    this.#timers.push(this.#clock.after(JOB.cancelWithinMs, () => this.#abandon.resolve()));
+    // In two steps: a process that was held up for as long has not given its engine the time.
+    const half = JOB.cancelWithinMs / 2;
+    this.#after(half, () => this.#after(half, () => this.#abandon.resolve()));
   }
 
   /** Stops the engine; what was written is sent, and the requester is asked to place the job again. */
@@ -101,10 +103,16 @@ export class Run {
     this.stop(new GoGridError({ code, message: `the job is given back: ${reason}` }));
   }
 
-  /** Stops the run after `ms` milliseconds, unless something else does so earlier: the machine lets no job run longer. */
+  /**
+   * This machine lets no job run longer than `ms` milliseconds at a stretch. What has begun is given back, which is nobody's
+   * fault: it goes on elsewhere, or here when others have had their turn.
+   */
   limit(ms: number): void {
-    const late = () => this.stop(outOfTime(`this machine lets no job run longer than ${ms / 1000} s`));
-    this.#timers.push(this.#clock.after(ms, late));
+    this.#after(ms, () => {
+      if (this.transcript.begun || this.complete) return this.giveBack('pause');
+      const message = `its engine wrote nothing within ${ms / 1000} s, as long as a job may run there`;
+      this.stop(new GoGridError({ code: 'engine_failed', message }));
+    });
   }
 
   /** The run has left: the stream ends. */
@@ -136,14 +144,15 @@ export class Run {
   write(piece: Piece): Promise<void> | undefined {
     this.phase = 'decoding';
     this.transcript.add(piece);
-    return this.#listener.chunks.push(piece);
+    const room = this.#listener.chunks.push(piece);
+    return room && this.#untilRead(room);
   }
 
   async writeVectors(vectors: Vectors): Promise<void> {
     this.transcript.drop();
     const { channel } = this.#listener;
     channel.send(vectors);
-    if (!channel.writable) await Promise.race([channel.drained(), this.stopped]);
+    if (!channel.writable) await this.#untilRead(Promise.race([channel.drained(), this.stopped]));
   }
 
   /** Tells the end of the answer, behind all of it. */
@@ -163,7 +172,7 @@ export class Run {
     if (chunks.pendingChars > mayLag) {
       // A long rest of an answer that was just taken over, which the reader has to make room for.
       const late = Promise.withResolvers<void>();
-      this.#timers.push(this.#clock.after(JOB.handOverWithinMs, late.resolve));
+      this.#after(JOB.handOverWithinMs, late.resolve);
       await Promise.race([chunks.finish(), late.promise]);
     }
     if (chunks.pendingChars > mayLag) {
@@ -179,6 +188,7 @@ export class Run {
   takeOver(request: JobRequest, channel: ProviderChannel): boolean {
     if (this.complete || this.#finished || this.signal.aborted) return false;
     if (request.model !== this.request.model || request.input.kind !== this.request.input.kind) return false;
+    if (request.digest !== undefined && request.digest !== (this.model?.digest ?? this.request.digest)) return false;
     const rest = this.transcript.after(request.resume);
     if (rest === undefined) return false;
     const old = this.#listener;
@@ -193,13 +203,24 @@ export class Run {
     return true;
   }
 
+  /** Whoever takes nothing of its answer does not keep the slot from others. */
+  async #untilRead(room: Promise<void>): Promise<void> {
+    const tooLong = this.#clock.after(JOB.unreadMs, () => this.giveBack('pause'));
+    await room;
+    tooLong.cancel();
+  }
+
+  #after(ms: number, act: () => void): void {
+    this.#timers.push(this.#clock.after(ms, act));
+  }
+
   #listenTo(channel: ProviderChannel, { resume, deadlineMs }: JobRequest): Listener {
     this.#deadline?.cancel();
     this.#deadline = undefined;
     this.#endsAt = Number.POSITIVE_INFINITY;
     if (deadlineMs !== undefined) {
       this.#endsAt = this.#clock.elapsed() + deadlineMs;
-      const late = () => this.stop(outOfTime('nobody waits for the answer any more'));
+      const late = () => this.stop(outOfTime());
       this.#deadline = this.#clock.after(deadlineMs, late);
     }
     void this.#untilGone(channel);
@@ -216,9 +237,9 @@ export class Run {
 
   /** What the requester hears while there is nothing else to say. */
   #status(): ToRequester {
-    const position = this.accepted ? 0 : (this.place?.position() ?? 0);
-    if (position === 0) return { type: 'progress', phase: this.phase };
-    return { type: 'queued', position, estimateMs: this.place?.estimateMs() ?? 0 };
+    if (this.accepted) return { type: 'progress', phase: this.phase };
+    // Without a place yet it waits for its older self to leave.
+    return { type: 'queued', position: this.place?.position() || 1, estimateMs: this.place?.estimateMs() ?? 0 };
   }
 }
 
@@ -226,6 +247,7 @@ export function keyOf(from: NodeId, { job }: JobRequest): string {
   return `${from}/${job}`;
 }
 
-function outOfTime(why: string): GoGridError {
-  return new GoGridError({ code: 'deadline_exceeded', message: `the job ran out of time: ${why}` });
+function outOfTime(): GoGridError {
+  const message = 'the job ran out of time: nobody waits for the answer any more';
+  return new GoGridError({ code: 'deadline_exceeded', message });
 }

@@ -5,6 +5,8 @@ import type { ToRequester } from '../protocol/job.ts';
 import { request, rest, smallProvider, textOf, tokensOf, until, untilHeld } from '../testing/small-provider.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { answerTokens, promptOf, WordEngine } from '../testing/word-engine.ts';
+import { memoryChannel } from './memory-channel.ts';
+import { Run } from './run.ts';
 import { Transcript, Transcripts } from './transcripts.ts';
 
 const answer = (words: number) => answerTokens(promptOf(request().input), words).join('');
@@ -114,6 +116,32 @@ describe('a job that is sent again', () => {
     expect([engine.mostActive, engine.calls.length]).toEqual([1, 2]);
   });
 
+  test('with a pinned digest gets no answer of another model', async () => {
+    const { ask, engine } = smallProvider({ words: 40 });
+    const asked = request();
+    const models = engine.models();
+    const [ab, cd] = [models[0]!.digest, 'cd'.repeat(32)];
+    await rest(ask(asked).channel);
+    engine.models = () => models.map((model) => ({ ...model, digest: cd }));
+    expect(await rest(ask({ ...asked, digest: ab }).channel)).toMatchObject([{ code: 'model_not_found' }]);
+    const second = ask({ ...asked, digest: cd });
+    expect(await until(second.channel, 'accepted')).toMatchObject([{ digest: cd }]);
+    engine.models = () => models;
+    const third = ask({ ...asked, digest: ab });
+    expect(await until(third.channel, 'accepted')).toMatchObject([{ digest: ab }]);
+    expect((await rest(second.channel)).at(-1)).toMatchObject({ type: 'error', code: 'cancelled' });
+    expect(textOf(await rest(third.channel))).toBe(answer(40));
+  });
+
+  test('says that it waits for its older self, and not that it is being read', async () => {
+    const clock = new VirtualClock();
+    const { requester, provider } = memoryChannel(clock);
+    const run = new Run('peer', request(), provider, clock);
+    await clock.advance(JOB.progressEveryMs);
+    run.finish();
+    expect(await rest(requester)).toMatchObject([{ type: 'queued', position: 1 }]);
+  });
+
   test('by another peer is another job', async () => {
     const { ask, engine } = smallProvider({ words: 20, slots: 2 });
     const asked = request();
@@ -214,8 +242,13 @@ describe('a transcript', () => {
     expect(transcripts.find('job 1')).toBeDefined();
     for (let i = 0; i < JOB.maxRecent + 1; i++) transcripts.keep(`small ${i}`, finished(of('x')));
     expect(transcripts.find('small 0')).toBeUndefined();
+    // What made room counts no more.
+    const share = 'x'.repeat(TRANSCRIPT.maxCharsInAll / (2 * JOB.maxRecent));
+    for (let i = 1; i <= 4 * JOB.maxRecent; i++) transcripts.keep(`share ${i}`, finished(of(share)));
+    expect(transcripts.find(`share ${3 * JOB.maxRecent}`)).toBeUndefined();
+    expect(transcripts.find(`share ${3 * JOB.maxRecent + 1}`)).toBeDefined();
     transcripts.clear();
-    expect(transcripts.find(`small ${JOB.maxRecent}`)).toBeUndefined();
+    expect(transcripts.find(`share ${4 * JOB.maxRecent}`)).toBeUndefined();
     expect(clock.pending).toBe(0);
   });
 });

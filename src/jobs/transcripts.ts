@@ -8,6 +8,7 @@ import { JOB, TRANSCRIPT } from '../limits/jobs.ts';
 import type { FinishReason, JobInput, JobRequest, JobUsage } from '../protocol/job.ts';
 import type { Piece } from './chunk-writer.ts';
 import type { EngineModel } from './ports.ts';
+import { RecentMap } from './recent-map.ts';
 import { planResume } from './resume.ts';
 
 type Resume = JobRequest['resume'];
@@ -20,7 +21,6 @@ export class Transcript {
   #chars: number;
   /** Joined when it is looked at: one string for every token would cost ten times the text. */
   #pieces: string[];
-  /** Something was written here. */
   #begun = false;
   /** There is more to the answer than text that is still here: nothing of it can be told again. */
   #partial = false;
@@ -30,6 +30,11 @@ export class Transcript {
     this.#tokens = resume?.tokens ?? 0;
     this.#chars = resume?.text.length ?? 0;
     this.#pieces = resume === undefined ? [] : [resume.text];
+  }
+
+  /** Something was written here. */
+  get begun(): boolean {
+    return this.#begun;
   }
 
   get chars(): number {
@@ -123,7 +128,7 @@ export interface Finished {
 /** The answers that ended lately, oldest first. */
 export class Transcripts {
   readonly #clock: Clock;
-  readonly #finished = new Map<string, Finished & { readonly until: number }>();
+  readonly #finished = new RecentMap<string, Finished & { readonly until: number }>(JOB.maxRecent);
   #chars = 0;
   #timer: Timer | undefined;
 
@@ -135,11 +140,11 @@ export class Transcripts {
   keep(key: string, answer: Finished): void {
     this.#forget(key);
     if (answer.transcript.after(undefined) === undefined) return;
-    this.#finished.set(key, { ...answer, until: this.#clock.elapsed() + TRANSCRIPT.keepMs });
-    this.#chars += answer.transcript.chars;
-    for (const oldest of this.#finished.keys()) {
-      if (this.#chars <= TRANSCRIPT.maxCharsInAll && this.#finished.size <= JOB.maxRecent) break;
-      this.#forget(oldest);
+    const oldest = this.#finished.set(key, { ...answer, until: this.#clock.elapsed() + TRANSCRIPT.keepMs });
+    this.#chars += answer.transcript.chars - (oldest?.transcript.chars ?? 0);
+    for (const next of this.#finished.keys()) {
+      if (this.#chars <= TRANSCRIPT.maxCharsInAll) break;
+      this.#forget(next);
     }
     this.#arm();
   }
@@ -154,8 +159,7 @@ export class Transcripts {
   }
 
   #forget(key: string): void {
-    this.#chars -= this.#finished.get(key)?.transcript.chars ?? 0;
-    this.#finished.delete(key);
+    this.#chars -= this.#finished.delete(key)?.transcript.chars ?? 0;
   }
 
   /** One timer, for the oldest. */

@@ -1,19 +1,27 @@
 import fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import { JOB } from '../limits/jobs.ts';
+import { parseModelRef } from '../protocol/model-name.ts';
 import { errorOf } from '../testing/failure.ts';
 import { settle, VirtualClock } from '../testing/virtual-clock.ts';
-import { type Call, type Place, WaitingLines, type Wanted } from './waiting-line.ts';
+import type { Needs } from './routing/decision.ts';
+import { demandOf } from './routing/demand.ts';
+import { type Call, WaitingLines, type WaitingPlace, type Wanted } from './waiting-line.ts';
 
 const never = new AbortController().signal;
-const llama: Wanted = { model: 'llama:latest', apart: ' mesh', open: true };
+const ref = parseModelRef('llama');
+const needs: Needs = { ref, privacy: 'mesh', delivered: 0, demand: demandOf({ kind: 'load' }) };
+const llama: Wanted = { model: ref.name, apart: ' mesh', open: true, needs };
 
 function lines(changes: { maxWaiting?: number; maxWaitMs?: number } = {}) {
   const clock = new VirtualClock();
-  const all = new WaitingLines({ maxWaiting: 64, maxWaitMs: 60_000, ...changes }, clock);
+  const all = new WaitingLines(
+    { maxWaiting: 64, maxWaitMs: 60_000, ...changes },
+    { clock, suits: (_, node) => node !== 'unfit' },
+  );
   /** What a job was called for, in order; it goes on waiting after `moved`, and asks after `turn`. */
-  const follow = (place: Place) => {
+  const follow = (place: WaitingPlace) => {
     const calls: Call[] = [];
     const listen = async () => {
       while (true) {
@@ -97,6 +105,41 @@ describe('the head of a line', () => {
     await clock.advance(1_000);
     expect(second.calls).toEqual(['moved', 'turn']);
   });
+
+  test('who leaves before it has heard that it was called leaves its turn to the next one', async () => {
+    const { clock, all, enter } = lines();
+    // Its client does not read: nobody waits at its place.
+    const silent = all.enter(llama, 0, 1_000);
+    const second = enter('has not asked');
+    await clock.advance(1_000);
+    expect(second.calls).toEqual([]);
+    silent.leave(false);
+    await settle();
+    expect(second.calls.at(-1)).toBe('turn');
+  });
+
+  test('whose client does not read holds the others up no longer than it may wait', async () => {
+    const { clock, all, enter } = lines({ maxWaitMs: 10_000 });
+    const silent = all.enter(llama, 0, 1_000);
+    await clock.advance(5_000);
+    const second = enter('has not asked');
+    await clock.advance(4_999);
+    expect([all.depth, second.calls]).toEqual([2, []]);
+    await clock.advance(1);
+    expect([all.depth, second.calls.at(-1)]).toEqual([1, 'turn']);
+    await expect(silent.next(never)).rejects.toMatchObject({ code: 'overloaded' });
+  });
+
+  test('that asks when its time is over stays until it has asked', async () => {
+    const { clock, all, enter } = lines({ maxWaitMs: 1_500 });
+    const head = enter(1_000);
+    await clock.advance(1_500);
+    expect([head.calls, all.depth]).toEqual([['turn'], 1]);
+    head.place.allBusy(1_000);
+    await expect(head.place.next(never)).rejects.toMatchObject({ code: 'overloaded' });
+    head.place.leave(false);
+    expect(all.depth).toBe(0);
+  });
 });
 
 describe('a line', () => {
@@ -124,7 +167,7 @@ describe('a line', () => {
 
   test('tells strangers of no job that may not leave for them', () => {
     const { all, enter } = lines();
-    enter(1_000, { model: 'secret:latest', apart: ' friends', open: false });
+    enter(1_000, { ...llama, model: 'secret:latest', apart: ' friends', open: false });
     expect(all.models()).toEqual([]);
     expect(all.offer('worker', ['secret:latest'], 8)).toBe(0);
     expect(all.depth).toBe(1);
@@ -150,7 +193,7 @@ describe('a line', () => {
 });
 
 describe('a worker that pulls', () => {
-  test('wakes as many as it has room for, the oldest first, and each knows whom to ask first, once', async () => {
+  test('calls as many as it has room for, the oldest first, and each knows whom to ask, once', async () => {
     const { all, enter } = lines();
     const jobs = [enter(), enter('has not asked'), enter('has not asked')];
     expect(all.offer('worker', ['other:latest', 'llama:latest'], 2)).toBe(2);
@@ -162,17 +205,62 @@ describe('a worker that pulls', () => {
     expect(all.offer('other', ['llama:latest'], 9)).toBe(1);
   });
 
+  test('that cannot run a job is promised none', async () => {
+    const { all, enter } = lines();
+    const job = enter();
+    expect(all.offer('unfit', ['llama:latest'], 8)).toBe(0);
+    await settle();
+    expect(job.calls).toEqual([]);
+  });
+
   test('and has no room after all changes nothing for the head', async () => {
     const { clock, all, enter } = lines();
     const [head, second] = [enter(1_000), enter('has not asked')];
     all.offer('worker', ['llama:latest'], 2);
     await settle();
-    head.place.allBusy(1_000);
-    void head.listen();
-    second.place.allBusy(60_000);
-    void second.listen();
+    expect([head.place.takeWorker(), second.place.takeWorker()]).toEqual(['worker', 'worker']);
+    for (const { listen } of [head, second]) void listen();
+    expect(head.place.wait().estimateMs).toBe(1_000);
     await clock.advance(1_000);
     expect([head.calls, second.calls]).toEqual([['turn', 'turn'], ['turn']]);
+    expect(head.place.takeWorker()).toBeUndefined();
+  });
+
+  test.each([
+    ['before it has heard of the worker', true],
+    ['while it asks the worker', false],
+  ])('takes no turn from the head: one that comes %s comes behind that', async (_, unheard) => {
+    const { clock, all } = lines();
+    const place = all.enter(llama, 0, 1_000);
+    expect(all.offer('worker', ['llama:latest'], 1)).toBe(1);
+    if (unheard) await clock.advance(1_000);
+    expect(await place.next(never)).toBe('turn');
+    expect(place.takeWorker()).toBe('worker');
+    if (!unheard) await clock.advance(1_000);
+    // The worker does not take it.
+    expect(await place.next(never)).toBe('turn');
+    expect(place.takeWorker()).toBeUndefined();
+    // Now all were asked, and the head waits as long as they said.
+    place.allBusy(3_000);
+    const called = vi.fn();
+    void place.next(never).then(called);
+    await clock.advance(2_999);
+    expect(called).not.toHaveBeenCalled();
+    await clock.advance(1);
+    expect(called).toHaveBeenCalledOnce();
+  });
+
+  test('calls a job once in a while, however often it offers itself: each call may send a prompt', async () => {
+    const { clock, all, enter } = lines();
+    const job = enter(60_000);
+    let calls = 0;
+    for (let at = 0; at < 1_000; at += 10) {
+      calls += all.offer('worker', ['llama:latest'], 48);
+      await settle();
+      if (job.place.takeWorker() !== undefined) void job.listen();
+      await clock.advance(10);
+    }
+    expect(calls).toBe(1_000 / JOB.askAgainMinMs);
   });
 });
 
@@ -231,6 +319,7 @@ describe('the bounds', () => {
 test('whatever happens, one job at most asks unbidden in a line, everybody is served, and nothing is left behind', async () => {
   const step = fc.oneof(
     fc.record({ what: fc.constant('enter' as const) }),
+    fc.record({ what: fc.constant('enter-and-read-nothing' as const) }),
     fc.record({ what: fc.constant('wake' as const) }),
     fc.record({ what: fc.constant('offer' as const), slots: fc.integer({ min: 1, max: 3 }) }),
     fc.record({ what: fc.constant('pass' as const), ms: fc.nat(3_000) }),
@@ -239,15 +328,17 @@ test('whatever happens, one job at most asks unbidden in a line, everybody is se
   await fc.assert(
     fc.asyncProperty(
       fc.array(step, { maxLength: 40 }),
-      fc.array(fc.boolean(), { maxLength: 200 }),
+      fc.array(fc.boolean(), { maxLength: 40 }),
       async (steps, luck) => {
         const clock = new VirtualClock();
-        const all = new WaitingLines({ maxWaiting: 8, maxWaitMs: 60_000 }, clock);
+        const all = new WaitingLines({ maxWaiting: 8, maxWaitMs: 60_000 }, { clock, suits: () => true });
+        const isLucky = luck.values();
         let asking = 0;
         let mostAsking = 0;
         let open = 0;
         const clients: AbortController[] = [];
-        const wait = async (place: Place, signal: AbortSignal) => {
+        const silent: AbortController[] = [];
+        const wait = async (place: WaitingPlace, signal: AbortSignal) => {
           try {
             while (true) {
               if ((await place.next(signal)) === 'moved') continue;
@@ -255,8 +346,8 @@ test('whatever happens, one job at most asks unbidden in a line, everybody is se
               if (!bidden) mostAsking = Math.max(mostAsking, ++asking);
               await settle();
               if (!bidden) asking--;
-              if (luck.pop() ?? true) return place.leave(true);
-              place.allBusy(100);
+              if (isLucky.next().value ?? true) return place.leave(true);
+              if (!bidden) place.allBusy(100);
             }
           } catch {
             place.leave(false);
@@ -264,22 +355,30 @@ test('whatever happens, one job at most asks unbidden in a line, everybody is se
             open--;
           }
         };
-        const begin = () => {
+        const begin = (reads: boolean) => {
           if (all.depth >= 8) return;
           const client = new AbortController();
           clients.push(client);
+          const place = all.enter(llama, clock.elapsed(), all.depth === 0 ? 100 : undefined);
+          client.signal.addEventListener('abort', () => place.leave(false));
+          if (!reads) {
+            silent.push(client);
+            return;
+          }
           open++;
-          void wait(all.enter(llama, clock.elapsed(), all.depth === 0 ? 100 : undefined), client.signal);
+          void wait(place, client.signal);
         };
         for (const one of steps) {
-          if (one.what === 'enter') begin();
+          if (one.what === 'enter' || one.what === 'enter-and-read-nothing') begin(one.what === 'enter');
           else if (one.what === 'wake') all.wake();
           else if (one.what === 'offer') all.offer('worker', [llama.model], one.slots);
           else if (one.what === 'pass') await clock.advance(one.ms);
           else clients[one.which]?.abort(new Error('gone'));
           expect(all.depth).toBeLessThanOrEqual(8);
         }
-        await clock.advance(120_000);
+        // Those that read nothing hang up; the others are turned away as often as it is bad luck, and no turn is lost.
+        for (const client of silent) client.abort(new Error('gone'));
+        for (let i = 0; i < 50; i++) await clock.advance(JOB.askAgainMinMs);
         expect([open, all.depth, clock.pending]).toEqual([0, 0, 0]);
         expect(mostAsking).toBeLessThanOrEqual(1);
       },

@@ -12,6 +12,12 @@ export const JOB = {
   minOwnerUseMs: 1_000,
   /** Text and vectors of one answer that a requester holds: beyond it the provider is at fault. */
   maxAnswerBytes: 256 * MIB,
+  /** What a tool call or a piece of vectors takes besides its bytes: empty ones are not free. */
+  heldItemBytes: 256,
+  /** Tokens of one answer that show nothing, such as marks between its parts: every other is a byte of it at least. */
+  maxHiddenTokens: 64,
+  /** Tokens of one prompt or one answer: an hour at four thousand a second, and every token of the longest that is handed on. */
+  maxTokens: 16 * MIB,
   /** A whole large request, from its first part to its last: 64 MiB at 1 MiB/s. */
   requestWholeMs: 64_000,
   /** A frame of any kind counts as life; 500 ms between frames leaves four to be late. */
@@ -23,6 +29,13 @@ export const JOB = {
   stallGaps: 20,
   /** The last gaps between tokens of which the median is taken: longer ago says little about an engine's pace now. */
   stallGapsKept: 33,
+  /** A provider that keeps a job so many times as long as it told is left for an idle one; and not before it had so long. */
+  overdueFactor: 4,
+  overdueInQueueMs: 10_000,
+  /** The same before the first token: large models come from slow disks. */
+  overdueOnEngineMs: 120_000,
+  /** Whoever counts a deadline from when the request came, in whole milliseconds, may see it pass a moment early. */
+  deadlineSlackMs: 1_000,
   /** A provider that has nothing to send says where it is. */
   progressEveryMs: 500,
   /** A provider that does not answer a request with any frame by then is not there. */
@@ -49,6 +62,8 @@ export const JOB = {
   memoryChannelMessages: 16,
   /** Longest text of an answer that is handed to another provider: far beyond any model's context. */
   maxResumeChars: 4 * MIB,
+  /** A requester that takes nothing for so long while its job holds a slot gets the job back: others wait for the slot. */
+  unreadMs: 30_000,
   /** Largest chunk that a writer which is behind merges before it holds the engine back. */
   maxChunkBytes: 32 * KIB,
   /** Output of a peer's job, where the model's context is not known: more than models of today write in one go. */
@@ -64,22 +79,26 @@ export const JOB = {
   /** Tokens of a context that a client gives back: beyond any model's. */
   maxContextTokens: 4_194_304,
   maxStopChars: 256,
-  /** Jobs kept in the live table after their end, so that `GET /jobs/:id` right after an answer needs no disk. */
+  /** Jobs kept after their end, of this node and as many of peers, so that `GET /jobs/:id` right after needs no disk. */
   maxRecent: 256,
   /**
    * Changes of history gather for this long before they go to disk together: most jobs begin and end within it and cost
    * one write, and a batch costs the event loop as much as a whole request (0.2 ms, measured). A crash loses no more.
    */
   historyGatherMs: 250,
-  /** Jobs kept in history on disk; older ones are dropped. */
+  /** Jobs of this node kept in history on disk, and as many of its peers, who cannot push those out; older ones are dropped. */
   maxHistory: 10_000,
   /** A job that waits because all are busy asks again no sooner, whatever news comes, and no later than this. */
   askAgainMinMs: 250,
   askAgainMaxMs: 5_000,
+  /** Longer prompts stand in lines of their own, each for twice the length: not every machine that has the model has the context. */
+  anyContextTokens: 2_048,
   /** The whole job, all attempts and waits together, unless the request names a deadline. */
   maxTotalSecs: 3_600,
   /** When to ask again for a model whose engine is away: it is looked for every second. */
   engineRetrySecs: 5,
+  /** Weight of the newest value in every running mean: five make up most of it. */
+  newestWeight: 0.3,
   /** Bounds of `Retry-After`: clients obey it without a cap of their own. */
   minRetryAfterSecs: 1,
   maxRetryAfterSecs: 60,
@@ -87,8 +106,6 @@ export const JOB = {
 
 /** Where a job goes: what it is expected to take, what is remembered of providers, and what counts as equal. */
 export const ROUTING = {
-  /** Weight of the newest job in every running mean: five jobs make up most of it. */
-  newestWeight: 0.3,
   /** A node tells the mesh of its rates again when one has changed by this factor. */
   tellFactor: 1.25,
   /** Answers and prompts too short to show a rate: a call costs more than they do. */
@@ -101,10 +118,13 @@ export const ROUTING = {
   maxExcluded: 32,
   /** Of a text in English; a guess for the rest, and the same for every candidate. */
   charsPerToken: 4,
+  /** What a model's template puts around a prompt: more than a provider counts of one than its characters could be. */
+  templateTokens: 256,
+  /** A provider's own times are believed when they are no more than this shorter than what was seen here: the way, this machine. */
+  usageTolerance: 1.5,
+  usageSlackMs: 50,
   /** What a picture takes of a prompt with the vision models of today, 256 to 2,000. */
   tokensPerImage: 768,
-  /** A tool's definition: a name, a sentence and a few parameters. */
-  tokensPerTool: 150,
   /** An answer, before any of that model was seen. */
   usualOutputTokens: 256,
   /** A job of whoever waits in front, of which nothing is known but that it is there. */
@@ -192,6 +212,8 @@ export const PULL = {
 export const QUEUE = {
   /** Accounts whose counter is kept in each lane besides those that have a job here: a mesh of the size we measure. */
   maxAccounts: 1_024,
+  /** What every start is charged at least: a call costs the engine time, and perhaps a model's loading, however little it reads. */
+  minInputTokens: 256,
   /** A line is run ahead in thought so far; behind that it is only counted. */
   maxForecastJobs: 256,
   /** A forecast holds for so long unless the line changes: half of what a waiting job is told at. */

@@ -48,6 +48,9 @@ export const MESH = {
   /** As long as Ollama accepts: host, namespace, name and tag of 80 characters at most, with separators. */
   maxModelNameChars: 330,
   maxNodeNameChars: 64,
+  /** Rates that a node may announce of itself: several times what the fastest machines of today do for one request. */
+  maxTokensPerSecond: 10_000,
+  maxPrefillTokensPerSecond: 1_000_000,
   /** Authors whose key was checked, which costs 2–3 ms and is done once; the oldest makes room. */
   maxCheckedKeys: 10_000,
   maxAddressesPerProfile: 16,
@@ -165,6 +168,8 @@ export const MESH = {
   maxAccepted: 1_024,
   /** Peers that may see prompts of the tier `friends`: each was one decision of a person. */
   maxFriends: 1_024,
+  /** Names of nodes that were met, kept while they are away so that history can be read: as many as a large mesh has. */
+  maxLastNames: 1_024,
   /** Peers that are connected and wait to be accepted: a list that a person reads, and an eighth of the connections. */
   maxWaiting: 64,
   /** Of them, from one address: one machine with many keys must not push out the others. */

@@ -68,6 +68,10 @@ export class Acceptance {
     return this.#blocked.has(node);
   }
 
+  accepted(): Iterable<AcceptedPeer> {
+    return this.#accepted.values();
+  }
+
   blocked(): Iterable<AcceptedPeer> {
     return this.#blocked.values();
   }

@@ -115,6 +115,28 @@ describe('a walk through the DHT', () => {
     }
     expect(found).toEqual(['friend']);
   });
+
+  it('does not end at an address that has no text', async () => {
+    // An http-path (0x01e1) whose characters cannot be escaped.
+    const unspeakable = multiaddr(Uint8Array.from([0xe1, 0x03, 4, 0xf1, 0x82, 0xb4, 0xa9]));
+    expect(() => unspeakable.toString()).toThrow();
+    const good = multiaddr('/ip4/10.0.0.1/tcp/4001');
+    const dht = {
+      ...fakeDht(),
+      async *findProviders() {
+        for (const id of ['hostile', 'other']) {
+          yield { name: 'PROVIDER', providers: [{ id: { toString: () => id }, multiaddrs: [unspeakable, good] }] };
+        }
+      },
+    };
+    const found: unknown[] = [];
+    for await (const hits of recordsWith(dht).find('words:latest', never)) found.push(...hits);
+    const addresses = [good.toString()];
+    expect(found).toEqual([
+      { node: 'hostile', addresses },
+      { node: 'other', addresses },
+    ]);
+  });
 });
 
 /** A DHT that writes down what is placed and taken out. */

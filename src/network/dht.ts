@@ -5,6 +5,7 @@
 
 import { createHash } from 'node:crypto';
 import type { KadDHT } from '@libp2p/kad-dht';
+import type { Multiaddr } from '@multiformats/multiaddr';
 import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import type { Clock, Timer } from '../clock.ts';
@@ -43,7 +44,7 @@ export interface DhtRecordsDeps {
 /** A node that stands under a key, not yet asked whether that is still so. */
 export interface RecordHit {
   readonly node: NodeId;
-  /** Multiaddrs. */
+  /** Texts of multiaddrs, as it gave them: not all of them can be read again. */
   readonly addresses: readonly string[];
 }
 
@@ -114,7 +115,7 @@ export class DhtRecords {
       for await (const event of dht.findProviders(recordKey(kind, model), { signal: bounded })) {
         if (event.name !== 'PROVIDER') continue;
         const hits = event.providers
-          .map(({ id, multiaddrs }) => ({ node: id.toString(), addresses: multiaddrs.map(String) }))
+          .map(({ id, multiaddrs }) => ({ node: id.toString(), addresses: multiaddrs.flatMap(toText) }))
           .filter(({ node }) => !seen.has(node) && accepts(node) && skip?.(node) !== true)
           .slice(0, MESH.dhtMaxProviders);
         for (const { node } of hits) seen.add(node);
@@ -189,5 +190,14 @@ export class DhtRecords {
   /** The DHT renews what stands in this node's own store, day after day: it is taken out. */
   async #leaveToRunOut(model: string): Promise<void> {
     await this.#deps.dht.cancelReprovide(recordKey(this.#options.kind, model)).catch(() => {});
+  }
+}
+
+/** Whoever places a record chooses the bytes of its addresses, and some have no text. */
+function toText(address: Multiaddr): string[] {
+  try {
+    return [address.toString()];
+  } catch {
+    return [];
   }
 }

@@ -4,13 +4,12 @@
  */
 
 import { peerIdFromString } from '@libp2p/peer-id';
-import { multiaddr } from '@multiformats/multiaddr';
 import type { Clock } from '../clock.ts';
 import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { DhtRecords, type RecordHit } from './dht.ts';
-import type { Dialer } from './dial.ts';
+import { type Dialer, toTarget } from './dial.ts';
 import { HeardWork } from './heard-work.ts';
 import type { Host } from './libp2p.ts';
 import type { Directory } from './ports.ts';
@@ -101,9 +100,13 @@ export class Discovery {
     const { peerStore } = this.#deps.host;
     for await (const hits of this.#work.find(model, signal, skip)) {
       for (const { node, addresses } of hits) {
-        const multiaddrs = addresses.map((address) => multiaddr(address));
-        // Without them it may still be connected, or in the directory.
-        await peerStore.merge(peerIdFromString(node), { multiaddrs }).catch(() => {});
+        const targets = addresses.flatMap((address) => toTarget(address, node));
+        const multiaddrs = targets.slice(0, MESH.maxAddressesPerProfile);
+        try {
+          await peerStore.merge(peerIdFromString(node), { multiaddrs });
+        } catch {
+          // Without them it may still be connected, or in the directory.
+        }
       }
       return hits.map(({ node }) => node);
     }

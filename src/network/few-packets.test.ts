@@ -5,7 +5,7 @@ import { tcp } from '@libp2p/tcp';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { noiseInOneWrite, yamuxWithFewUpdates } from './few-packets.ts';
+import { inOneWrite, noiseInOneWrite, withFewUpdates, yamuxWithFewUpdates } from './few-packets.ts';
 
 vi.setConfig({ testTimeout: 30_000 });
 
@@ -88,5 +88,42 @@ describe('a message', () => {
     // The length and the message, together.
     const together = writes.mock.calls.slice(before).map(([chunks]) => chunks.length);
     expect(together).toContain(2);
+  });
+});
+
+describe('a libp2p whose inside has other names', () => {
+  const sendData = (): number => 1;
+  const window = { state: 3, recvWindow: 100, recvWindowCapacity: 90 };
+
+  it.each([
+    ['no way in to its streams', {}],
+    ['something else of that name', { _newStream: 'none' }],
+  ])('works as it does by itself: a muxer with %s', (_, muxer) => {
+    expect(withFewUpdates({ ...muxer })).toEqual(muxer);
+  });
+
+  it.each([
+    ['no window', { ...window, recvWindow: undefined }],
+    ['no count of what may still come', { ...window, recvWindowCapacity: undefined }],
+    ['no state', { ...window, state: undefined }],
+  ])('works as it does by itself: a stream with %s, which is updated each time', (_, inside) => {
+    const sendWindowUpdate = vi.fn();
+    const muxer = withFewUpdates({ _newStream: () => ({ ...inside, sendWindowUpdate }) });
+    muxer._newStream().sendWindowUpdate();
+    expect(sendWindowUpdate).toHaveBeenCalledOnce();
+    // And one that has all of it is not.
+    withFewUpdates({ _newStream: () => ({ ...window, sendWindowUpdate }) })
+      ._newStream()
+      .sendWindowUpdate();
+    expect(sendWindowUpdate).toHaveBeenCalledOnce();
+    expect(withFewUpdates({ _newStream: () => window })._newStream()).toBe(window);
+  });
+
+  it.each([
+    ['no socket', { sendData }],
+    ['a socket that gathers nothing', { socket: {}, sendData }],
+    ['another way to send', { socket: { cork: () => {}, uncork: () => {} } }],
+  ])('works as it does by itself: a connection with %s', (_, connection) => {
+    expect(inOneWrite({ ...connection })).toEqual(connection);
   });
 });

@@ -1,6 +1,9 @@
 /**
  * Noise and Yamux as libp2p has them, with half the packets. What travels here is small: beats, tokens, signs of life; and a
  * packet costs some 70 bytes of headers, a system call on either side, and an acknowledgement.
+ *
+ * What is changed here is libp2p's inside, which the next version may name otherwise: where it is not found, all stays as
+ * libp2p has it.
  */
 
 import type { Socket } from 'node:net';
@@ -26,20 +29,21 @@ export function noiseInOneWrite(): ReturnType<typeof noise> {
 
 /** What is needed of a connection of `@libp2p/tcp`; others have no socket. */
 interface Connection {
-  readonly socket?: Pick<Socket, 'cork' | 'uncork'>;
+  readonly socket?: Partial<Pick<Socket, 'cork' | 'uncork'>>;
   sendData?(data: Iterable<Uint8Array>): unknown;
 }
 
 export function inOneWrite<T extends object>(connection: T): T {
   const tcp = connection as Connection;
   const { socket, sendData } = tcp;
-  if (socket === undefined || sendData === undefined) return connection;
+  if (typeof socket?.cork !== 'function' || typeof socket.uncork !== 'function') return connection;
+  if (typeof sendData !== 'function') return connection;
   tcp.sendData = (data) => {
-    socket.cork();
+    socket.cork?.();
     try {
       return sendData.call(tcp, data);
     } finally {
-      socket.uncork();
+      socket.uncork?.();
     }
   };
   return connection;
@@ -47,6 +51,11 @@ export function inOneWrite<T extends object>(connection: T): T {
 
 /** A Yamux stream that is open both ways (`StreamState.Established` of `@libp2p/yamux`). */
 const ESTABLISHED = 3;
+
+/** What is needed of a Yamux muxer. */
+interface Muxer {
+  _newStream?(...args: unknown[]): object;
+}
 
 /** What is needed of a Yamux stream. */
 interface WindowedStream {
@@ -66,18 +75,29 @@ export function yamuxWithFewUpdates(init: YamuxMuxerInit = {}): ReturnType<typeo
   return () => {
     const factory = create();
     const createStreamMuxer = factory.createStreamMuxer.bind(factory);
-    factory.createStreamMuxer = (connection) => {
-      const muxer = createStreamMuxer(connection);
-      const streams = muxer as unknown as { _newStream(...args: unknown[]): WindowedStream };
-      const newStream = streams._newStream.bind(muxer);
-      streams._newStream = (...args) => withFewUpdates(newStream(...args));
-      return muxer;
-    };
+    factory.createStreamMuxer = (connection) => withFewUpdates(createStreamMuxer(connection));
     return factory;
   };
 }
 
-function withFewUpdates(stream: WindowedStream): WindowedStream {
+export function withFewUpdates<T extends object>(muxer: T): T {
+  const inner = muxer as Muxer;
+  const newStream = inner._newStream;
+  if (typeof newStream !== 'function') return muxer;
+  inner._newStream = (...args) => {
+    const stream = newStream.apply(muxer, args);
+    return hasWindow(stream) ? updatingSeldom(stream) : stream;
+  };
+  return muxer;
+}
+
+function hasWindow(stream: object): stream is WindowedStream {
+  const { state, recvWindow, recvWindowCapacity, sendWindowUpdate } = stream as Partial<WindowedStream>;
+  const figures = [state, recvWindow, recvWindowCapacity];
+  return figures.every((figure) => typeof figure === 'number') && typeof sendWindowUpdate === 'function';
+}
+
+function updatingSeldom(stream: WindowedStream): WindowedStream {
   const sendWindowUpdate = stream.sendWindowUpdate.bind(stream);
   stream.sendWindowUpdate = () => {
     const isDue = stream.recvWindowCapacity <= stream.recvWindow / 2;

@@ -248,7 +248,9 @@ export class FrameChannel<Out, In> implements Channel<Out, In> {
       this.#waiting?.resolve(undefined);
       this.#waiting = undefined;
     } else {
-      const message = inOrder ? 'the other side closed the stream without an end' : 'the stream broke';
+      const message = inOrder
+        ? 'the other side closed the stream without an end'
+        : 'the connection to the other machine broke';
       this.#break(new GoGridError({ code: 'provider_lost', message, cause }));
     }
   }

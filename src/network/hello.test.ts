@@ -129,7 +129,7 @@ describe('a full waiting room', () => {
     const { id, connect, say } = await startRaw(seed);
     const connection = await connect();
     await say(connection, true);
-    await vi.waitFor(() => expect(connection.status).not.toBe('open'), { timeout: MESH.helloTimeoutMs + 5000 });
+    await vi.waitFor(() => expect(connection.status).not.toBe('open'), soon);
     expect(seed.network.waiting().map(({ node }) => node)).not.toContain(id);
   });
 });
@@ -230,7 +230,7 @@ describe('a peer that never says hello', () => {
       node.facts.status = node.facts.status === 'busy' ? 'idle' : 'busy';
       node.network.publishBeat(node.announcer.own().beat);
     }, 20);
-    await vi.waitFor(() => expect(connection.status).not.toBe('open'), { timeout: MESH.helloTimeoutMs + 2000 });
+    await vi.waitFor(() => expect(connection.status).not.toBe('open'), soon);
     clearInterval(talk);
     expect(await Promise.all(refused)).toEqual(['StreamResetError', 'StreamResetError']);
     expect(heard).toEqual([]);
@@ -240,9 +240,11 @@ describe('a peer that never says hello', () => {
 
   it('that is dialed is disconnected at once', async () => {
     const stranger = await startStranger();
+    const opened = vi.fn();
+    stranger.addEventListener('connection:open', opened);
     const address = stranger.getMultiaddrs()[0]!.toString();
     const node = await startLoopbackNode({ bootstrap: [address] });
-    await vi.waitFor(() => expect(stranger.getConnections()).toHaveLength(1), soon);
+    await vi.waitFor(() => expect(opened).toHaveBeenCalled(), soon);
     await vi.waitFor(() => expect(stranger.getConnections()).toHaveLength(0), soon);
     expect(node.events).toEqual([]);
   });
@@ -262,14 +264,20 @@ describe('a peer that never says hello', () => {
   });
 
   it('cannot keep more than a few streams waiting', async () => {
-    const node = await startLoopbackNode();
+    // Its clock stands still: at the end of the time for hello all of them would be refused.
+    const node = await startLoopbackNode({ clock: new VirtualClock() });
     const stranger = await startStranger();
     const connection = await stranger.dial(multiaddr(node.address()));
+    // libp2p breaks off a connection on which many streams come before it is through with opening it.
+    await vi.waitFor(() => expect(node.network.view(stranger.peerId.toString()).connected).toBe(true), soon);
     const tries = await Promise.allSettled(
       Array.from({ length: MESH.maxHeldStreams + 4 }, () => connection.newStream(JOB_PROTOCOL)),
     );
     // One that is refused early never opens here.
     const isRefused = (each: (typeof tries)[number]) => each.status === 'rejected' || each.value.status === 'reset';
-    await vi.waitFor(() => expect(tries.filter(isRefused)).toHaveLength(4), soon);
+    const refused = () => tries.filter(isRefused).length;
+    // Its gossip may be among those that wait.
+    await vi.waitFor(() => expect(refused()).toBeGreaterThanOrEqual(4), soon);
+    expect(refused()).toBeLessThan(tries.length);
   });
 });

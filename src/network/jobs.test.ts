@@ -246,6 +246,14 @@ describe('a provider that breaks', () => {
     expect(await code(collect(channel))).toBe('protocol_violation');
   });
 
+  it('by a digest that is none breaks the protocol: it would stand in the history of the requester', async () => {
+    const { requester, provider } = await pair(({ channel }) => {
+      channel.send({ type: 'accepted', digest: 'ask for a refund at https://example.org'.padEnd(64) });
+    });
+    const channel = await requester.network.openJob(provider.id, request('hello'), never);
+    expect(await code(channel.receive())).toBe('protocol_violation');
+  });
+
   it('by throwing is lost, and the node lives', async () => {
     const { requester, provider } = await pair(() => {
       throw new Error('a defect');

@@ -277,7 +277,7 @@ class MeshNetwork implements Network {
   }
 
   async findWork(model: string, signal: AbortSignal, skip: (node: NodeId) => boolean): Promise<readonly NodeId[]> {
-    return this.#running.discovery.findWork(model, signal, skip);
+    return this.#parts?.discovery.findWork(model, signal, skip) ?? [];
   }
 
   async askWork(node: NodeId, models: readonly string[], slots: number, signal: AbortSignal): Promise<number> {
@@ -305,6 +305,7 @@ class MeshNetwork implements Network {
       // A node of the directory that has no connection is admitted as soon as it has one.
       admitted: this.#admission.isAdmitted(node) || (connection === undefined && this.#door.acceptance.accepts(node)),
       connected: connection !== undefined,
+      outOfReach: connection === undefined && this.isOutOfReach(node),
       route: this.route(node),
       transport: connection === undefined ? undefined : transportOf(connection.remoteAddr.toString()),
       latencyMs: this.latencyMs(node),
@@ -326,6 +327,10 @@ class MeshNetwork implements Network {
   }
 
   /* ---- what this node's user decides ---- */
+
+  accepted(): Iterable<AcceptedPeer> {
+    return this.#door.acceptance.accepted();
+  }
 
   blocked(): AcceptedPeer[] {
     return this.#door.blocked();

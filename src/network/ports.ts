@@ -166,6 +166,8 @@ export interface PeerView {
   readonly version: string;
   readonly admitted: boolean;
   readonly connected: boolean;
+  /** It has no connection, and the last try to reach it failed, lately. */
+  readonly outOfReach: boolean;
   readonly route: Route;
   /** Undefined without a connection. */
   readonly transport: Transport | undefined;
@@ -226,6 +228,8 @@ export interface Network extends PeerLink {
   peers(): PeerView[];
   /** Peers that are connected, and wait until somebody accepts. */
   waiting(): WaitingPeer[];
+  /** Nodes that this node's user has accepted, each by itself. */
+  accepted(): Iterable<AcceptedPeer>;
   /** Nodes that this node's user has blocked. */
   blocked(): AcceptedPeer[];
   /**

@@ -7,7 +7,8 @@ import { VirtualClock } from '../testing/virtual-clock.ts';
 import { Tend } from './tend.ts';
 
 const RECONNECT_MS = 10_000;
-const id = (n: number) => nodeIdOf(signerFromSeed(new Uint8Array(32).fill(n)).publicKey);
+const NODES = Array.from({ length: 100 }, (_, n) => nodeIdOf(signerFromSeed(new Uint8Array(32).fill(n)).publicKey));
+const id = (n: number) => NODES[n] ?? '';
 const at = (n: number) => `/ip4/10.0.0.${n}/tcp/8443`;
 const named = (n: number) => `${at(n)}/p2p/${id(n)}`;
 
@@ -20,7 +21,7 @@ function setUp(
   const dials: { node: number; atMs: number }[] = [];
   const saved: (readonly string[])[] = [];
   const nodes = new Map((options.directory ?? []).map((n) => [id(n), n]));
-  const number = (node: string) => Array.from({ length: 100 }, (_, n) => n).find((n) => id(n) === node) ?? -1;
+  const number = (node: string) => NODES.indexOf(node);
   const entry = (node: string) => ({ node, profile: { number: 1, addresses: [at(number(node))], models: [] } });
   const tend: Tend = new Tend(
     { self: id(0), bootstrap: (options.bootstrap ?? []).map(named), reconnectDelayMs: RECONNECT_MS },

@@ -58,10 +58,12 @@ describe('a peer that is lost without a word', () => {
     const node = await startLoopbackNode();
     const peer = await startLoopbackNode({ bootstrap: [node.address()] });
     await vi.waitFor(() => expect(node.directory.get(peer.id)).toBeDefined(), soon);
+    expect(node.network.view(peer.id)).toMatchObject({ connected: true, outOfReach: false });
     // Stopped without `leaving`: what a crash looks like from outside.
     await peer.network.stop();
     await vi.waitFor(() => expect(node.network.mayUse(peer.id)).toBe(false), soon);
     expect(node.directory.get(peer.id)).toBeDefined();
+    expect(node.network.view(peer.id)).toMatchObject({ connected: false, outOfReach: true });
   });
 });
 

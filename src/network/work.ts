@@ -84,14 +84,16 @@ export class WorkStreams {
     }
   }
 
-  /** Jobs go to whom the directory knows, so it hears of the worker before they do. */
+  /** Jobs go to whom the directory knows, for models that stand in its profile: it hears of the worker before they do. */
   async #offer(connection: Connection, { models, slots }: WorkIdle): Promise<number> {
     const { directory, state, onIdle } = this.#deps;
     const node = connection.remotePeer.toString();
     if (directory.get(node) === undefined) {
       await state.ask(connection, 'self', AbortSignal.timeout(MESH.workTimeoutMs));
     }
-    return directory.get(node) === undefined ? 0 : onIdle(node, models, slots);
+    const profile = directory.get(node)?.profile;
+    const runs = profile?.models.map(({ name }) => name).filter((name) => models.includes(name)) ?? [];
+    return runs.length === 0 ? 0 : onIdle(node, runs, slots);
   }
 
   #channel<Out, In>(connection: Connection, stream: Stream, schema: FrameChannelOptions<In>['schema']) {

@@ -96,6 +96,10 @@ function buildRuntime(config: Config, deps: NodeDeps, stores: Stores, worker: Wo
       waiting: () => network.waiting(),
       blocked: () => network.blocked(),
       isFriend: (node) => stores.friends.has(node),
+      knownNames: () => [
+        ...[...stores.friends.list(), ...network.accepted()].map(({ node, name }) => [node, name] as const),
+        ...worker.lastNames,
+      ],
       queue: () => worker.provider.load,
       inMesh: () => {
         const { waiting } = requester;
@@ -115,6 +119,12 @@ function buildFriends({ friends }: Stores, { requester }: Mesh): Friends {
       requester.wake();
       await saved;
     },
+    async add(friend) {
+      const saved = friends.add(friend);
+      requester.wake();
+      await saved;
+    },
+    remove: (node) => friends.remove(node),
   };
 }
 

@@ -13,9 +13,10 @@ import { DescriptorSpread } from '../network/spread.ts';
 import { isLocal } from '../protocol/descriptor.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
+import { randomPool } from './random-pool.ts';
 import type { Stores } from './stores.ts';
 import { buildPull } from './work.ts';
-import type { Worker } from './worker.ts';
+import { CREDITS, type Worker } from './worker.ts';
 
 export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker: Worker) {
   const { logger, version } = deps;
@@ -116,10 +117,7 @@ function buildRequester(config: Config, deps: NodeDeps, stores: Stores, worker: 
     { self },
     {
       engine,
-      ownLoad: () => {
-        const { depth, running, slots } = provider.load;
-        return { depth, running, slots, estimateMs: provider.estimateFor(self) };
-      },
+      ownWaitMs: () => provider.estimateFor(self),
       ownRates: (model) => provider.ratesOf(model),
       directory,
       link: network,
@@ -133,7 +131,7 @@ function buildRequester(config: Config, deps: NodeDeps, stores: Stores, worker: 
   );
   const { max_waiting_jobs: maxWaiting, max_wait_secs: maxWaitSecs } = config.worker;
   return new Requester(
-    { maxWaiting, maxWaitMs: maxWaitSecs * 1000 },
+    { maxWaiting, maxWaitMs: maxWaitSecs * 1000, credits: CREDITS },
     {
       router,
       link: network,
@@ -144,7 +142,7 @@ function buildRequester(config: Config, deps: NodeDeps, stores: Stores, worker: 
       },
       book,
       clock,
-      randomBytes,
+      randomBytes: randomPool(),
       log: deps.logger.child({ part: 'requester' }),
     },
   );

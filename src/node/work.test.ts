@@ -7,6 +7,7 @@ import type { Pull } from '../jobs/pull.ts';
 import { Requester } from '../jobs/requester.ts';
 import { createRouter } from '../jobs/routing/router.ts';
 import type { Network } from '../network/network.ts';
+import { UNKNOWN_RATES } from '../protocol/profile.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { type LoopbackNode, startLoopbackNode, stopLoopbackNodes } from '../testing/loopback-mesh.ts';
 import { collect, question } from '../testing/small-mesh.ts';
@@ -29,10 +30,12 @@ function requesterOn(node: LoopbackNode): Requester {
     { self: node.id },
     {
       engine: { models: () => [] },
-      ownLoad: () => ({ depth: 0, running: 0, slots: 1, estimateMs: 0 }),
+      ownWaitMs: () => 0,
+      ownRates: () => UNKNOWN_RATES,
       directory: node.directory,
       link: node.network,
       usable: (peer) => node.network.mayUse(peer),
+      outOfReach: (peer) => node.network.isOutOfReach(peer),
       isFriend: () => false,
       clock,
       random: Math.random,
@@ -41,7 +44,7 @@ function requesterOn(node: LoopbackNode): Requester {
   );
   const link: Pick<PeerLink, 'self' | 'openJob' | 'route'> = node.network;
   return new Requester(
-    { maxWaiting: 64, maxWaitMs: 60_000 },
+    { maxWaiting: 64, maxWaitMs: 60_000, credits: false },
     {
       router,
       link,
@@ -76,6 +79,8 @@ async function startWorker(bootstrap: string[]) {
       clock,
       log: silentLogger,
       loadChanged: () => pull.loadChanged(),
+      ratesChanged: () => {},
+      turnedAway: () => {},
     },
   );
   const worker = { phase: 'running' as const, engine, provider };

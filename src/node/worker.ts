@@ -14,10 +14,15 @@ import { CATALOGUE } from '../inference/store/catalogue.ts';
 import { JobBook } from '../jobs/book.ts';
 import type { Arriving } from '../jobs/failure.ts';
 import { Provider } from '../jobs/provider.ts';
+import { RecentMap } from '../jobs/recent-map.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { NodeDeps } from './deps.ts';
 import { modelFolders, starterFile } from './pulls.ts';
 import type { Stores } from './stores.ts';
+
+/** Jobs cannot be paid for yet. */
+export const CREDITS = false;
 
 export interface Worker {
   readonly engine: LivingEngine;
@@ -39,6 +44,8 @@ export interface Worker {
   onModelsThere: (models: readonly string[]) => void;
   /** Told by the engine when this machine has no model that speaks; the pulls listen as soon as they are there. */
   onStarterWanted: () => void;
+  /** What the nodes that were met called themselves last: history tells of those that are away. */
+  readonly lastNames: RecentMap<NodeId, string>;
   /** How far a model is on its way to this machine, as soon as the pulls are there to be asked. */
   arriving: (model: string) => Arriving | undefined;
 }
@@ -53,14 +60,17 @@ export function buildWorker(config: Config, deps: NodeDeps, stores: Stores): Wor
     {
       clock,
       emit: (event) => {
-        if (event.type !== 'node-gone') worker.onModelsThere(event.node.profile.models.map(({ name }) => name));
+        if (event.type === 'node-gone') return;
+        const { name, models } = event.node.profile;
+        worker.lastNames.set(event.node.node, name);
+        worker.onModelsThere(models.map((model) => model.name));
       },
     },
   );
   const { max_concurrent_jobs: slots, max_queued_jobs: room, max_job_secs: maxJobSecs } = config.worker;
   const { free_jobs_per_peer_per_minute: freeJobsPerPeerPerMinute } = config.worker;
   const provider = new Provider(
-    { self, slots, room, maxJobMs: maxJobSecs * 1000, freeJobsPerPeerPerMinute, credits: false },
+    { self, slots, room, maxJobMs: maxJobSecs * 1000, freeJobsPerPeerPerMinute, credits: CREDITS },
     {
       engine,
       book,
@@ -76,6 +86,7 @@ export function buildWorker(config: Config, deps: NodeDeps, stores: Stores): Wor
     book,
     directory,
     provider,
+    lastNames: new RecentMap(MESH.maxLastNames),
     phase: 'starting',
     drainEndsAt: undefined,
     facts: () => ({

@@ -1,9 +1,13 @@
 /**
  * `/gogrid/job/1`: one inference request between a requester and a provider, and what it may ask for.
  *
- * The requester opens the stream, sends `request`, later perhaps `cancel`. The provider answers `busy` or `reject`, or
- * `queued`* `accepted` (`progress` | `chunk` | `vectors`)* `usage` `end`, or `error` at any point after `accepted`, or `handOver`
- * at any point: it gives the job back in order, and its requester places it again with what it has of the answer.
+ * The requester opens the stream, sends `request`, later perhaps `cancel`. The provider answers
+ * (`queued` | `progress`)* `accepted` (`progress` | `chunk` | `vectors`)* `usage` `end`,
+ * with one of four that end it sooner:
+ * - `busy` or `reject` before `accepted`, at once or out of the queue: what it waited for there is gone;
+ * - `error` after `accepted`;
+ * - `handOver` at any point: it gives the job back in order, and its requester places it again with what it has of the answer.
+ *
  * A stream that closes without `busy`, `reject`, `end`, `error` or `handOver` is a failure.
  */
 
@@ -11,7 +15,10 @@ import { z } from 'zod';
 import { JOB } from '../limits/jobs.ts';
 
 const uint = z.int().nonnegative();
+const tokenCount = uint.max(JOB.maxTokens);
 const shortText = z.string().max(500);
+/** SHA-256 of a model, as its node says it. */
+const digest = z.string().regex(/^[0-9a-f]{64}$/);
 const json = z.json();
 
 /* ---- What is asked ------------------------------------------------------------------------------------------- */
@@ -104,20 +111,17 @@ export const jobRequest = z.object({
   job: z.uuid(),
   /** Canonical name. */
   model: z.string().max(400),
-  /** The only digest that will do, as 64 hex characters. */
-  digest: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .optional(),
+  /** The only digest that will do. */
+  digest: digest.optional(),
   /** Milliseconds left until nobody wants the answer any more. */
   deadlineMs: z.int().positive().optional(),
   /** Set when another provider began this answer: go on exactly behind this text. */
   resume: z
     .object({
       /** The answer so far, without its trailing white space. */
-      text: z.string(),
+      text: z.string().max(JOB.maxResumeChars),
       /** Output tokens of that text, to be taken off `num_predict`. */
-      tokens: uint,
+      tokens: tokenCount,
     })
     .optional(),
   input: jobInput,
@@ -145,8 +149,8 @@ export const jobBusy = z.object({ type: z.literal('busy'), queue: uint, estimate
 export const jobReject = z.object({ type: z.literal('reject'), code: z.string().max(64), message: shortText });
 export const jobAccepted = z.object({
   type: z.literal('accepted'),
-  /** Digest of the model that will answer. */
-  digest: z.string().max(64),
+  /** Of the model that will answer. */
+  digest,
 });
 export const jobProgress = z.object({ type: z.literal('progress'), phase: z.enum(PHASES) });
 export const jobChunk = z.object({
@@ -154,7 +158,7 @@ export const jobChunk = z.object({
   /** 0, 1, 2 … without gaps. */
   seq: uint,
   /** Output tokens in this chunk. */
-  tokens: uint,
+  tokens: tokenCount,
   text: z.string().optional(),
   thinking: z.string().optional(),
   toolCalls: z.array(toolCall).optional(),
@@ -167,8 +171,8 @@ export const jobVectors = z.object({
 });
 export const jobUsage = z.object({
   type: z.literal('usage'),
-  promptTokens: uint,
-  outputTokens: uint,
+  promptTokens: tokenCount,
+  outputTokens: tokenCount,
   loadMs: uint,
   prefillMs: uint,
   decodeMs: uint,

@@ -183,8 +183,9 @@ function readModel(wire: z.infer<typeof wireModel>): ModelProfile {
     capabilities,
     continues: CONTINUES[continues] ?? 'unknown',
     warm: warm === 1,
-    tokensPerSecond: milliTokensPerSecond / 1000,
-    prefillTokensPerSecond: milliPrefillTokensPerSecond / 1000,
+    // What no machine does counts as the most that one may do: the node is asked all the same, and measured.
+    tokensPerSecond: Math.min(milliTokensPerSecond / 1000, MESH.maxTokensPerSecond),
+    prefillTokensPerSecond: Math.min(milliPrefillTokensPerSecond / 1000, MESH.maxPrefillTokensPerSecond),
     loadMs,
   };
 }

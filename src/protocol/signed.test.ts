@@ -187,6 +187,14 @@ describe('beats and profiles', () => {
     expect(() => opened(-1)).toThrow(/field/);
   });
 
+  test('that boast of what no machine does count as the fastest that there may be', () => {
+    const model = ['a:latest', new Uint8Array(32), 1, 1, '', '', 0, [], 0, 1, 9e15, 9e15, 0];
+    const fields = [1, 1, 'desk', '0.1.0', '', [], [1, 1, '', 0], [model], []];
+    expect(openProfile(network, seal('profile', network, signer, fields)).models).toMatchObject([
+      { tokensPerSecond: MESH.maxTokensPerSecond, prefillTokensPerSecond: MESH.maxPrefillTokensPerSecond },
+    ]);
+  });
+
   test('malformed are refused with an error that names the field', () => {
     expect(() => openBeat(network, seal('beat', network, signer, [1, 99, 0, 0, 1, 90_000]))).toThrow(/field 1/);
     expect(() => openBeat(network, seal('beat', network, signer, [-1, 1, 0, 0, 1, 90_000]))).toThrow(/field 0/);

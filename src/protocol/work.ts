@@ -4,14 +4,15 @@
  */
 
 import { z } from 'zod';
+import { JOB } from '../limits/jobs.ts';
 import { MESH } from '../limits/mesh.ts';
 
 export const workIdle = z.object({
   type: z.literal('idle'),
   /** Canonical names of models that the worker runs. */
   models: z.array(z.string().max(400)).min(1).max(MESH.maxModelsPerProfile),
-  /** Jobs that it would take at once. */
-  slots: z.int().positive().max(256),
+  /** Jobs that it would take at once: no more than a coordinator has open at one node. */
+  slots: z.int().positive().max(JOB.maxOpenAtPeer),
 });
 export type WorkIdle = z.infer<typeof workIdle>;
 

@@ -70,3 +70,15 @@ it('holds no more than the bound', async () => {
   await friends.replace(many as never);
   expect(friends.list()).toHaveLength(MESH.maxFriends);
 });
+
+it('of several that come and go at once none undoes another, and no more come than the bound', async () => {
+  const friends = await open();
+  await friends.replace([peer(1)]);
+  await Promise.all([friends.add(peer(2)), friends.remove(peer(1).node), friends.add(peer(3))]);
+  expect((await open()).list()).toEqual([peer(2), peer(3)]);
+  await friends.replace(
+    Array.from({ length: MESH.maxFriends }, (_, n) => ({ ...peer(0), node: `node ${n}` })) as never,
+  );
+  await expect(friends.add(peer(1))).rejects.toMatchObject({ code: 'invalid_request' });
+  expect(friends.has(peer(1).node)).toBe(false);
+});

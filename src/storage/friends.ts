@@ -1,5 +1,6 @@
 /** The peers that may see prompts of the privacy tier `friends`, one list a mesh, kept in memory and on disk. */
 
+import { GoGridError } from '../errors.ts';
 import { MESH } from '../limits/mesh.ts';
 import { isNodeId, type NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -54,6 +55,19 @@ export class LevelFriends {
   replace(friends: readonly Friend[]): Promise<void> {
     this.#fill(friends);
     return this.#save();
+  }
+
+  /**
+   * As `replace`, with this one too. Of several at once none undoes another.
+   * @throws GoGridError `invalid_request` when the list is full
+   */
+  async add(friend: Friend): Promise<void> {
+    if (this.#friends.size >= MESH.maxFriends && !this.#friends.has(friend.node)) {
+      const message = `${MESH.maxFriends} peers are friends already, and that is the most`;
+      throw new GoGridError({ code: 'invalid_request', message, hint: 'take one off the list: gogrid peers unfriend' });
+    }
+    this.#friends.set(friend.node, friend);
+    await this.#save();
   }
 
   /** As `replace`, without this one; nothing is written when it was no friend. */

@@ -116,6 +116,18 @@ describe('job history', () => {
     expect(await history.get('job-3')).toBeUndefined();
   });
 
+  test("keeps this node's own records however many jobs peers send", async () => {
+    const history = await reopened();
+    history.put(record(0));
+    for (let n = 1; n <= JOB.maxHistory + 10; n++) history.put(record(n, { direction: 'in', requester: 'mallory' }));
+    history.put(record(JOB.maxHistory + 20));
+    expect(await history.get('job-0')).toMatchObject({ direction: 'out' });
+    expect(await history.get('job-10')).toBeUndefined();
+    const { jobs, total } = await history.list(3);
+    expect(total).toBe(JOB.maxHistory + 2);
+    expect(jobs.map(({ id }) => id)).toEqual([20, 10, 9].map((n) => `job-${JOB.maxHistory + n}`));
+  });
+
   test('a second process is told who is in the way', async () => {
     await expect(openDatabase(join(folder, 'data'))).rejects.toMatchObject({ code: 'home_in_use' });
   });

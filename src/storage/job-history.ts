@@ -22,8 +22,12 @@ type Change = { type: 'put'; key: string; value: JobRecord | undefined } | { typ
 export class LevelJobHistory implements JobHistory {
   readonly #database: Database;
   readonly #log: Logger;
-  /** Every key, oldest first, so that counting, finding and dropping need no walk over the disk. */
-  readonly #keys = new Set<string>();
+  /**
+   * Every key, oldest first, so that counting, finding and dropping need no walk over the disk. Those of peers' jobs stand
+   * apart: however many those send, this node's own records stay.
+   */
+  readonly #ownKeys = new Set<string>();
+  readonly #peerKeys = new Set<string>();
   readonly #keyOf = new Map<string, string>();
   /** By key, so that a job that begins and ends within one gathering is written once. */
   readonly #changes = new Map<string, Change>();
@@ -56,7 +60,7 @@ export class LevelJobHistory implements JobHistory {
     this.#write({ type: 'put', key, value: record });
     if (isFinished(record.state)) this.#unmark(mark);
     else if (!this.#marksOnDisk.has(mark)) this.#write({ type: 'put', key: mark, value: undefined });
-    if (this.#keys.size > JOB.maxHistory) this.#dropOldest();
+    for (const keys of [this.#ownKeys, this.#peerKeys]) if (keys.size > JOB.maxHistory) this.#dropOldest(keys);
   }
 
   async get(id: string): Promise<JobRecord | undefined> {
@@ -67,10 +71,10 @@ export class LevelJobHistory implements JobHistory {
 
   async list(limit: number): Promise<{ jobs: readonly JobRecord[]; total: number }> {
     await this.flushed();
-    const keys = [...this.#keys].slice(-limit).reverse();
-    const texts = await this.#database.getMany(keys);
+    const latest = [this.#ownKeys, this.#peerKeys].flatMap((keys) => [...keys].slice(-limit));
+    const texts = await this.#database.getMany(latest.sort().reverse().slice(0, limit));
     const jobs = texts.flatMap((text) => (text === undefined ? [] : [readRecord(text)]));
-    return { jobs, total: this.#keys.size };
+    return { jobs, total: this.#ownKeys.size + this.#peerKeys.size };
   }
 
   /** Resolves when everything put so far is with the operating system. */
@@ -89,19 +93,19 @@ export class LevelJobHistory implements JobHistory {
   }
 
   #index(key: string): void {
-    this.#keys.add(key);
+    const own = isOwn(key);
+    (own ? this.#ownKeys : this.#peerKeys).add(key);
     const id = idOf(key);
-    // Our own job's key ends with a slash; it wins over a peer's job that took the same id.
-    if (key.endsWith('/') || this.#keyOf.get(id) === undefined) this.#keyOf.set(id, key);
+    // An own job wins over a peer's that took the same id.
+    if (own || this.#keyOf.get(id) === undefined) this.#keyOf.set(id, key);
   }
 
-  #dropOldest(): void {
-    for (const key of this.#keys) {
-      this.#keys.delete(key);
-      if (this.#keyOf.get(idOf(key)) === key) this.#keyOf.delete(idOf(key));
-      this.#write({ type: 'del', key });
-      return;
-    }
+  #dropOldest(keys: Set<string>): void {
+    const [oldest] = keys;
+    if (oldest === undefined) return;
+    keys.delete(oldest);
+    if (this.#keyOf.get(idOf(oldest)) === oldest) this.#keyOf.delete(idOf(oldest));
+    this.#write({ type: 'del', key: oldest });
   }
 
   #unmark(mark: string): void {
@@ -148,6 +152,10 @@ function readRecord(text: string): JobRecord {
 function keyOf(job: JobRecord): string {
   const peer = job.direction === 'in' ? job.requester : '';
   return `${JOBS}${String(job.createdAt).padStart(14, '0')}/${job.id}/${peer}`;
+}
+
+function isOwn(key: string): boolean {
+  return key.endsWith('/');
 }
 
 function idOf(key: string): string {

@@ -103,6 +103,12 @@ export function fewFriends(friends: ReturnType<ApiDeps['friends']['list']> = [])
     replace: async (next) => {
       list = next;
     },
+    add: async (friend) => {
+      list = [...list.filter(({ node }) => node !== friend.node), friend];
+    },
+    remove: async (gone) => {
+      list = list.filter(({ node }) => node !== gone);
+    },
   };
 }
 
@@ -121,6 +127,7 @@ export const testDecision: Decision = {
       warmTokens: 0,
       failed: false,
       otherDigest: false,
+      tooShort: false,
     },
   ],
   excluded: [{ node: '12D3KooWSelf', why: 'no-such-model' }],
@@ -295,6 +302,7 @@ export const testStatus: NodeStatusAnswer = {
   tokens: { in: 7, out: 2, perSecond: 0 },
   queue: { depth: 0, running: 0, slots: 1, room: 4, lanes: { owner: 0, paid: 0, free: 0 }, estimateMs: 0 },
   waiting: { depth: 0, room: 64, models: [] },
+  addresses: [],
 };
 const identity: Identity = {
   peerId: '12D3KooWSelf',
@@ -331,6 +339,7 @@ export const testRuntime: ApiDeps['runtime'] = {
   status: () => testStatus,
   identity: () => identity,
   peers: () => [testPeer],
+  away: () => [],
 };
 const testLines: LogLine[] = [
   { time: 1, level: 'info', message: 'one' },

@@ -28,6 +28,8 @@ export interface SmallNode {
   readonly book: JobBook;
   /** What others read in its beat; `idle` or `busy` until a test says otherwise. */
   status: NodeStatus | undefined;
+  /** The load that others know of; as it is now until a test says otherwise. */
+  told: { readonly depth: number; readonly running: number; readonly at: number } | undefined;
   /** Breaks every stream to it and refuses new ones. */
   kill(): void;
   /** Takes jobs again after `kill`. */
@@ -84,17 +86,27 @@ export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] 
     const engine = new WordEngine(nodeOptions);
     const provider = new Provider(
       { self: id, slots, room, maxJobMs: 600_000, freeJobsPerPeerPerMinute: 6, credits: false },
-      { engine, book, clock, log: silentLogger, loadChanged: () => requester.wake() },
+      {
+        engine,
+        book,
+        clock,
+        log: silentLogger,
+        loadChanged: () => requester.wake(),
+        ratesChanged: () => {},
+        turnedAway: () => {},
+      },
     );
     const link = { self: id, route: (): Route => 'direct', latencyMs: () => 1, findProviders: async () => 0 };
     const router = createRouter(
       { self: id },
       {
         engine,
-        ownLoad: () => provider.load,
+        ownWaitMs: () => provider.estimateFor(id),
+        ownRates: (model) => provider.ratesOf(model),
         directory: { providersOf: (model) => others(nodes, id, model, clock) },
         link,
         usable: () => true,
+        outOfReach: () => false,
         isFriend: (node) => options.friends?.includes(node) ?? false,
         clock,
         random: () => 0,
@@ -102,7 +114,7 @@ export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] 
       },
     );
     const requester: Requester = new Requester(
-      { maxWaiting, maxWaitMs },
+      { maxWaiting, maxWaitMs, credits: false },
       {
         router,
         link: { ...link, openJob: (to, request) => openJob(id, to, request) },
@@ -124,7 +136,20 @@ export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] 
     const part = () => {
       for (const channel of streams.get(id) ?? []) parted.add(channel);
     };
-    return { id, engine, provider, requester, router, book, status: undefined, kill, revive, mute, part };
+    return {
+      id,
+      engine,
+      provider,
+      requester,
+      router,
+      book,
+      status: undefined,
+      told: undefined,
+      kill,
+      revive,
+      mute,
+      part,
+    };
   }
 
   for (const [index, nodeOptions] of options.nodes.entries()) nodes.push(smallNode(`node${index}`, nodeOptions));
@@ -133,10 +158,14 @@ export function smallMesh(options: SmallMeshOptions, clock: Clock): SmallNode[] 
 
 /** What a directory would know of the others: here their beats are never late. */
 function* others(nodes: readonly SmallNode[], self: string, name: string, clock: Clock) {
-  for (const { id, engine, provider, status } of nodes) {
+  for (const { id, engine, provider, status, told } of nodes) {
     const model = engine.models().find((candidate) => candidate.name === name);
     if (id === self || model === undefined) continue;
-    const { depth, running } = provider.load;
+    const { depth, running, at } = told ?? {
+      depth: provider.load.depth,
+      running: provider.load.running,
+      at: clock.elapsed(),
+    };
     const beat = {
       node: id,
       sequence: 1,
@@ -147,7 +176,7 @@ function* others(nodes: readonly SmallNode[], self: string, name: string, clock:
       ttlMs: 90_000,
     } as const;
     // Of the profile nothing is read but the model.
-    const node = { node: id, profile: { node: id }, beat, beatAt: clock.elapsed() } as unknown as KnownNode;
+    const node = { node: id, profile: { node: id }, beat, beatAt: at } as unknown as KnownNode;
     yield { node, model: { ...model, ...UNKNOWN_RATES } };
   }
 }

@@ -31,7 +31,7 @@ export function smallProvider(
   });
   const provider = new Provider(
     { self: OWNER, slots, room, maxJobMs, freeJobsPerPeerPerMinute, credits },
-    { engine, book, clock, log: silentLogger, loadChanged: () => {} },
+    { engine, book, clock, log: silentLogger, loadChanged: () => {}, ratesChanged: () => {}, turnedAway: () => {} },
   );
   /** Sends a job and reads nothing yet. */
   function ask(asked: JobRequest, from = 'peer'): { channel: RequesterChannel; served: Promise<void> } {

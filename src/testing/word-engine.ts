@@ -5,6 +5,7 @@
 
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
+import { outputLimitOf } from '../jobs/bounds.ts';
 import type { Engine, EngineCall, EngineEvent, EngineModel } from '../jobs/ports.ts';
 import type { FinishReason, JobInput } from '../protocol/job.ts';
 
@@ -207,8 +208,7 @@ export function wholeAnswer(
 ): { readonly tokens: readonly string[]; readonly reason: FinishReason } {
   const prompt = promptOf(input);
   const all = answerTokens(prompt, typeof words === 'number' ? words : words(prompt));
-  const limit = input.options?.num_predict;
-  const tokens = typeof limit === 'number' && limit >= 0 ? all.slice(0, limit + uncounted) : all;
+  const tokens = all.slice(0, (outputLimitOf(input) ?? all.length) + uncounted);
   return { tokens, reason: tokens.length < all.length ? 'length' : 'stop' };
 }
 

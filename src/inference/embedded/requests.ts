@@ -1,6 +1,7 @@
 /** What a job asks of the embedded engine, and what it refuses before anything is loaded. Pure. */
 
 import { GoGridError } from '../../errors.ts';
+import { outputLimitOf } from '../../jobs/bounds.ts';
 import { requestObstacle } from '../../jobs/resume.ts';
 import { EMBEDDED } from '../../limits/engine.ts';
 import type { ChatInput, GenerateInput, JobInput, JobRequest } from '../../protocol/job.ts';
@@ -17,10 +18,9 @@ export interface TextOptions {
 }
 
 export function optionsOf({ options }: Pick<JobInput, 'options'>): TextOptions {
-  const { num_predict: numPredict, num_thread: threads } = options ?? {};
+  const threads = options?.num_thread;
   return {
-    // For Ollama 0 and less mean: no limit.
-    numPredict: typeof numPredict === 'number' && numPredict > 0 ? Math.floor(numPredict) : Number.POSITIVE_INFINITY,
+    numPredict: Math.floor(outputLimitOf({ options }) ?? Number.POSITIVE_INFINITY),
     threads: typeof threads === 'number' && threads >= 1 ? Math.floor(threads) : undefined,
   };
 }

@@ -138,12 +138,15 @@ class Ollama implements OllamaEngine {
       if (call.resume === undefined) yield { type: 'progress', phase: phaseOf(known) };
       const reader = new AnswerReader(request.path, call.model);
       let warm = known?.model.warm ?? false;
+      let asked = known?.model.continues !== 'unknown';
       while (!complete) {
         const lines = await stream.next();
         const events = lines === undefined ? [reader.endWithoutLastLine()] : reader.read(lines);
         if (!warm) void this.#catalogue.refresh();
         warm = true;
         complete = reader.done;
+        if (!asked) this.#probe.jobWrites(call.model, call.input);
+        asked = true;
         if (complete) this.#succeeded(call, known, stream);
         for (const event of events) yield event;
         if (reader.failure !== undefined) throw reader.failure;

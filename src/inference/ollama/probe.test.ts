@@ -37,6 +37,18 @@ it('asks once, a moment after the first job', async () => {
   expect(clock.pending).toBe(0);
 });
 
+it('asks at once beside a job that writes, of its model alone, and not twice', async () => {
+  const { clock, asked, probe, job } = setUp();
+  job('a');
+  probe.jobStarts();
+  probe.jobWrites('b', {});
+  await clock.advance(0);
+  expect(asked).toEqual(['b']);
+  probe.jobEnds();
+  await clock.advance(60_000);
+  expect(asked).toEqual(['b', 'a']);
+});
+
 it('waits while a job runs, but not for ever', async () => {
   const { clock, asked, probe, job } = setUp();
   job('a');

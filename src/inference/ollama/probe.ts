@@ -1,6 +1,6 @@
 /**
- * Finding out whether a model can continue an answer, after its first job here: the model is in memory then, so that
- * rendering a prompt costs milliseconds. Never in front of a job, one at a time.
+ * Finding out whether a model can continue an answer, when its first job here writes: the model is in memory then, so that
+ * rendering a prompt costs milliseconds, and that very job may have to go on elsewhere. Never in front of a job, one at a time.
  */
 
 import type { Clock, Timer } from '../../clock.ts';
@@ -42,6 +42,13 @@ export class ContinueProbe {
     this.#schedule();
   }
 
+  /** A job of this model writes: asked at once, beside it. */
+  jobWrites(model: string, like: ProbeLike): void {
+    if (this.#pending.has(model) || !this.#deps.wanted(model)) return;
+    this.consider(model, like);
+    void this.#askNext(model);
+  }
+
   /** A job of this model succeeded. */
   consider(model: string, like: ProbeLike): void {
     if (!this.#pending.has(model)) this.#pending.set(model, { like, since: this.#deps.clock.elapsed() });
@@ -59,12 +66,14 @@ export class ContinueProbe {
     this.#timer = this.#deps.clock.after(ENGINE.probeAfterMs, () => void this.#askNext());
   }
 
-  async #askNext(): Promise<void> {
+  /** @param writing a model that is in use now; without it one that has been */
+  async #askNext(writing?: string): Promise<void> {
     if (this.#stopped || this.#asking !== undefined) return;
-    const [next] = this.#pending;
+    const [model = ''] = writing === undefined ? this.#pending.keys() : [writing];
+    const next = this.#pending.get(model);
     if (next === undefined) return;
-    const [model, { like, since }] = next;
-    const patient = this.#deps.clock.elapsed() - since < ENGINE.probePatienceMs;
+    const { like, since } = next;
+    const patient = writing === undefined && this.#deps.clock.elapsed() - since < ENGINE.probePatienceMs;
     // The end of the job that runs now comes back here.
     if (this.#running > 0 && patient) return;
     if (!this.#deps.wanted(model)) {

@@ -1,7 +1,6 @@
 /** How long jobs hold a slot and how much they write, as measured here: what estimates of waiting rest on. Pure. */
 
-/** Weight of the newest job in the running means. */
-const EWMA_WEIGHT = 0.3;
+import { mean } from '../mean.ts';
 
 export interface Usual {
   /** Milliseconds in a slot. */
@@ -9,7 +8,13 @@ export interface Usual {
   readonly outputTokens: number;
 }
 
-const NOTHING: Usual = { ms: 0, outputTokens: 0 };
+/** A job of which it is asked how long it takes. */
+export interface OfWork {
+  /** Jobs of the same work take about as long. */
+  readonly work: string;
+  /** What it takes by the rates of the machine: this holds until a job has ended here. */
+  readonly prior: Usual;
+}
 
 export class Durations {
   readonly #byModel = new Map<string, Usual>();
@@ -21,24 +26,30 @@ export class Durations {
     this.#all = blend(this.#all, job);
   }
 
-  /** Of a model that has not run here yet the mean of the others; nothing before any has. */
-  usual(model: string): Usual {
-    return this.#byModel.get(model) ?? this.#all ?? NOTHING;
+  /** Of work that was not done here yet the mean of the others; before any was, what is expected by rates alone. */
+  usual({ work, prior }: OfWork): Usual {
+    return this.#measuredOf(work) ?? prior;
   }
 
   /**
    * Milliseconds that a job which has held its slot for `heldMs` is expected to hold it still. One that takes longer than
-   * usual is expected to take half as long again, and so is one of which nothing is known.
+   * usual is expected to take half as long again. Where no job has ended yet, what it has written shows how fast it is.
+   * @param outputTokens written so far
    */
-  leftMs(model: string, heldMs: number): number {
-    return Math.max(this.usual(model).ms - heldMs, heldMs / 2);
+  leftMs({ work, prior }: OfWork, heldMs: number, outputTokens: number): number {
+    const usual = this.#measuredOf(work);
+    if (usual === undefined && outputTokens > 0) {
+      return Math.max(((prior.outputTokens - outputTokens) * heldMs) / outputTokens, heldMs / 2);
+    }
+    return Math.max((usual ?? prior).ms - heldMs, heldMs / 2);
+  }
+
+  #measuredOf(work: string): Usual | undefined {
+    return this.#byModel.get(work) ?? this.#all;
   }
 }
 
 function blend(before: Usual | undefined, { ms, outputTokens }: Usual): Usual {
   if (before === undefined) return { ms, outputTokens };
-  return {
-    ms: before.ms + EWMA_WEIGHT * (ms - before.ms),
-    outputTokens: before.outputTokens + EWMA_WEIGHT * (outputTokens - before.outputTokens),
-  };
+  return { ms: mean(before.ms, ms), outputTokens: mean(before.outputTokens, outputTokens) };
 }

@@ -1,20 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { QUEUE } from '../../limits/jobs.ts';
+import { queueOf, ticket } from '../../testing/small-queue.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
-import { FairQueue, type FairQueueOptions, type Place, type Ticket } from './fair-queue.ts';
-import { LANES, type Lane } from './lanes.ts';
+import type { FairQueue, Place, Ticket } from './fair-queue.ts';
+import { LANES } from './lanes.ts';
 import { INPUT_WEIGHT, OUTPUT_WEIGHT } from './vtc.ts';
-
-let keys = 0;
-
-function ticket(account: string, changes: Partial<Ticket> = {}): Ticket {
-  return { key: `job ${keys++}`, lane: 'paid', account, work: 'chat words', inputTokens: 1, ...changes };
-}
-
-function queueOf(options: Partial<FairQueueOptions> = {}, clock = new VirtualClock()): FairQueue {
-  return new FairQueue({ slots: 1, room: 32, freeJobsPerPeerPerMinute: 6, ...options }, clock);
-}
 
 /** Lets the jobs run one after the other, each writing `tokens`; returns the accounts in the order in which they had a turn. */
 function runAll(places: Map<Place, string>, tokens: (account: string) => number = () => 1): string[] {
@@ -147,12 +138,29 @@ describe('the fair queue', () => {
 
   test('puts what the engine counted in the place of what was estimated', () => {
     const queue = queueOf();
-    const place = queue.enter(ticket('a', { inputTokens: 100 }))!;
+    const place = queue.enter(ticket('a', { inputTokens: 1_000 }))!;
     place.wrote(3);
-    place.counted({ promptTokens: 40, outputTokens: 5 });
+    place.counted({ promptTokens: 400, outputTokens: 5 });
     place.leave();
-    queue.enter(ticket('a'));
-    expect(queue.counterOf({ lane: 'paid', account: 'a' })).toBe(INPUT_WEIGHT * 41 + OUTPUT_WEIGHT * 5);
+    expect(queue.counterOf({ lane: 'paid', account: 'a' })).toBe(INPUT_WEIGHT * 400 + OUTPUT_WEIGHT * 5);
+  });
+
+  test.each(['ends', 'is cancelled'])('charges every start, also of a job that reads nothing and %s', (how) => {
+    const queue = queueOf({ room: 100 });
+    const enter = (account: string, work: string) => ({ account, place: queue.enter(ticket(account, { work }))! });
+    const jobs = ['empty', 'empty', 'empty', 'honest', 'honest'].map((account) => enter(account, account));
+    const turns = { empty: 0, honest: 0 };
+    for (let i = 0; i < 1_000; i++) {
+      const at = jobs.findIndex(({ place }) => place.running);
+      const [job] = jobs.splice(at, 1);
+      if (job === undefined) break;
+      turns[job.account as keyof typeof turns]++;
+      if (job.account === 'honest') job.place.wrote(10);
+      else if (how === 'ends') job.place.counted({ promptTokens: 0, outputTokens: 0 });
+      jobs.push(enter(job.account, job.account));
+      job.place.leave();
+    }
+    expect(turns.empty / turns.honest).toBeCloseTo((QUEUE.minInputTokens + 20) / QUEUE.minInputTokens, 1);
   });
 });
 
@@ -273,121 +281,3 @@ describe('the fair queue, after anything', () => {
 });
 
 /** The largest input and output of a job in these laws, tokens. */
-const MAX_INPUT = 40;
-const MAX_OUTPUT = 60;
-
-const size = fc.record({ input: fc.integer({ min: 1, max: MAX_INPUT }), output: fc.nat(MAX_OUTPUT) });
-
-/** Accounts that always have two jobs waiting, and what each has had of the machine. */
-class Flood {
-  readonly queue: FairQueue;
-  readonly service = new Map<string, number>();
-  readonly starts = new Map<string, number>();
-  readonly #sizes: Iterator<{ input: number; output: number }>;
-  readonly #jobs: { place: Place; account: string; input: number; left: number; runs: boolean }[] = [];
-
-  constructor(queue: FairQueue, sizes: readonly { input: number; output: number }[]) {
-    this.queue = queue;
-    this.#sizes = (function* () {
-      for (let i = 0; ; i++) yield sizes[i % sizes.length] as { input: number; output: number };
-    })();
-  }
-
-  enter(account: string, lane: Lane = 'paid'): Place {
-    const { input, output } = this.#sizes.next().value;
-    const place = this.queue.enter(ticket(account, { lane, inputTokens: input }))!;
-    this.#jobs.push({ place, account, input, left: output, runs: false });
-    this.#notice();
-    return place;
-  }
-
-  /** Every job that runs writes a token; those that are complete leave, and their accounts send another. */
-  decode(refill: (account: string) => boolean, enough = () => false): void {
-    for (const job of this.#jobs.filter(({ runs }) => runs)) {
-      if (enough()) return;
-      if (job.left-- > 0) {
-        job.place.wrote(1);
-        this.#add(this.service, job.account, OUTPUT_WEIGHT);
-        continue;
-      }
-      this.#jobs.splice(this.#jobs.indexOf(job), 1);
-      if (refill(job.account)) this.enter(job.account);
-      job.place.leave();
-      this.#notice();
-    }
-  }
-
-  /** What is charged when a job starts. */
-  #notice(): void {
-    for (const job of this.#jobs) {
-      if (job.runs || !job.place.running) continue;
-      job.runs = true;
-      this.#add(this.service, job.account, INPUT_WEIGHT * job.input);
-      this.#add(this.starts, job.account, 1);
-    }
-  }
-
-  #add(map: Map<string, number>, account: string, by: number): void {
-    map.set(account, (map.get(account) ?? 0) + by);
-  }
-}
-
-describe('fairness', () => {
-  test('two accounts that always have jobs waiting differ by no more than the bound of the paper', () => {
-    fc.assert(
-      fc.property(
-        fc.array(size, { minLength: 1, maxLength: 60 }),
-        fc.integer({ min: 1, max: 3 }),
-        fc.integer({ min: 2, max: 4 }),
-        (sizes, slots, accounts) => {
-          const flood = new Flood(queueOf({ slots, room: 1_000 }), sizes);
-          const names = Array.from({ length: accounts }, (_, i) => `account ${i}`);
-          for (const name of names) for (let i = 0; i < slots + 2; i++) flood.enter(name);
-          // 2 max(wp Linput, wq M), where M is what the running batch can hold.
-          const bound = 2 * Math.max(INPUT_WEIGHT * MAX_INPUT, OUTPUT_WEIGHT * slots * (MAX_INPUT + MAX_OUTPUT));
-          const lowest = new Map<string, number>();
-          let widest = 0;
-          for (let moment = 0; moment < 400; moment++) {
-            flood.decode(() => true);
-            for (const f of names) {
-              for (const g of names) {
-                const gap = (flood.service.get(f) ?? 0) - (flood.service.get(g) ?? 0);
-                lowest.set(f + g, Math.min(lowest.get(f + g) ?? 0, gap));
-                widest = Math.max(widest, gap - (lowest.get(f + g) ?? 0));
-              }
-            }
-          }
-          expect(widest).toBeLessThanOrEqual(bound);
-        },
-      ),
-      { numRuns: 40 },
-    );
-  });
-
-  test('nobody who comes is overtaken more than once by any account that waits, however long it was away', () => {
-    fc.assert(
-      fc.property(
-        fc.array(size, { minLength: 1, maxLength: 60 }),
-        fc.integer({ min: 1, max: 3 }),
-        fc.integer({ min: 1, max: 4 }),
-        fc.nat(300),
-        (sizes, slots, accounts, before) => {
-          const flood = new Flood(queueOf({ slots, room: 1_000 }), sizes);
-          const names = Array.from({ length: accounts }, (_, i) => `account ${i}`);
-          for (const name of names) for (let i = 0; i < slots + 2; i++) flood.enter(name);
-          for (let moment = 0; moment < before; moment++) flood.decode(() => true);
-          const startsBefore = new Map(flood.starts);
-          const place = flood.enter('newcomer');
-          let moments = 0;
-          const hasStarted = () => place.running;
-          while (!hasStarted() && moments++ < 10_000) flood.decode(() => true, hasStarted);
-          expect(place.running).toBe(true);
-          for (const name of names) {
-            expect((flood.starts.get(name) ?? 0) - (startsBefore.get(name) ?? 0)).toBeLessThanOrEqual(1);
-          }
-        },
-      ),
-      { numRuns: 100 },
-    );
-  });
-});

@@ -5,7 +5,8 @@
 
 import type { Clock, Timer } from '../../clock.ts';
 import { JOB, QUEUE } from '../../limits/jobs.ts';
-import { Durations } from './durations.ts';
+import { RecentMap } from '../recent-map.ts';
+import { Durations, type OfWork, type Usual } from './durations.ts';
 import { forecast, type Outlook, type WaitingJob } from './forecast.ts';
 import type { Lane } from './lanes.ts';
 import { nextOf } from './order.ts';
@@ -22,13 +23,11 @@ export interface FairQueueOptions {
 }
 
 /** A job that wants a place. */
-export interface Ticket {
+export interface Ticket extends OfWork {
   /** Names the job, for the place that is kept for it when it is given back. */
   readonly key: string;
   readonly lane: Lane;
   readonly account: string;
-  /** Jobs of the same work take about as long: what is done, with which model. */
-  readonly work: string;
   /** As far as can be told before the engine has counted. */
   readonly inputTokens: number;
 }
@@ -61,6 +60,8 @@ interface Entry extends WaitingJob {
   readonly start: () => void;
 }
 
+const NO_TIME: Usual = { ms: 0, outputTokens: 0 };
+
 export class FairQueue {
   readonly options: FairQueueOptions;
   readonly #clock: Clock;
@@ -70,7 +71,7 @@ export class FairQueue {
   readonly #starts: StartLimit;
   readonly #durations = new Durations();
   /** Jobs that were given back: until when (`Clock.elapsed()`) a place is kept for each. */
-  readonly #kept = new Map<string, number>();
+  readonly #kept = new RecentMap<string, number>(QUEUE.maxKeptPlaces);
   #entered = 0;
   #look: { at: number; outlooks: Map<WaitingJob, Outlook>; endMs: number } | undefined;
   #wakeUp: Timer | undefined;
@@ -111,14 +112,15 @@ export class FairQueue {
   enter(ticket: Ticket): Place | undefined {
     const returning = this.#takeKept(ticket.key);
     if (!returning && !this.#hasRoomFor(ticket)) return undefined;
-    const { lane, account, work } = ticket;
+    const { lane, account, work, prior } = ticket;
     const { promise, resolve } = Promise.withResolvers<void>();
     const entry: Entry = {
       lane,
       account,
       work,
+      prior,
       // What a job that returns had read was charged when it was here before.
-      inputTokens: returning ? 0 : ticket.inputTokens,
+      inputTokens: returning ? 0 : Math.max(QUEUE.minInputTokens, ticket.inputTokens),
       returning,
       order: this.#entered++,
       state: 'waiting',
@@ -137,16 +139,15 @@ export class FairQueue {
    * of its account.
    */
   keepFor(key: string): void {
-    this.#kept.delete(key);
     this.#kept.set(key, this.#clock.elapsed() + QUEUE.keepPlaceMs);
-    const [oldest] = this.#kept.keys();
-    if (this.#kept.size > QUEUE.maxKeptPlaces && oldest !== undefined) this.#kept.delete(oldest);
   }
 
   /** Milliseconds until a job that came now is expected to have a slot, if room were made for it. */
-  estimateFor(ticket: Omit<Ticket, 'key' | 'inputTokens'>): number {
-    if (this.#running.size < this.options.slots && ticket.lane !== 'free') return 0;
-    const newcomer = { ...ticket, inputTokens: 0, returning: false, order: this.#entered };
+  estimateFor({ lane, account }: Pick<Ticket, 'lane' | 'account'>): number {
+    if (this.#running.size < this.options.slots && lane !== 'free') return 0;
+    // When it starts is asked, not when it ends.
+    const job = { lane, account, work: '', prior: NO_TIME, inputTokens: 0 };
+    const newcomer: WaitingJob = { ...job, returning: false, order: this.#entered };
     if (this.#line.length > QUEUE.maxForecastJobs) return toEstimate(this.#outlookOf(newcomer).ms);
     return toEstimate(this.#forecast([...this.#line, newcomer]).get(newcomer)?.ms);
   }
@@ -172,9 +173,7 @@ export class FairQueue {
   }
 
   #takeKept(key: string): boolean {
-    if (this.#kept.size === 0) return false;
-    const until = this.#kept.get(key);
-    this.#kept.delete(key);
+    const until = this.#kept.delete(key);
     return until !== undefined && until > this.#clock.elapsed();
   }
 
@@ -192,7 +191,7 @@ export class FairQueue {
         counters.charge(entry.account, 0, tokens);
       },
       counted: ({ promptTokens, outputTokens }) => {
-        const inputTokens = entry.returning ? 0 : promptTokens - entry.inputTokens;
+        const inputTokens = entry.returning ? 0 : Math.max(QUEUE.minInputTokens, promptTokens) - entry.inputTokens;
         counters.charge(entry.account, inputTokens, outputTokens - entry.outputTokens);
         this.#durations.measured(entry.work, { ms: this.#clock.elapsed() - entry.startedAt, outputTokens });
       },

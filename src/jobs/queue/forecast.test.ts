@@ -12,6 +12,8 @@ const WORKS = {
   long: { ms: 9_000, outputTokens: 200 },
 } as const;
 type Work = keyof typeof WORKS;
+/** What the machine's rates say of any of them. */
+const PRIOR = { ms: 40_000, outputTokens: 256 };
 
 let keys = 0;
 
@@ -19,7 +21,14 @@ let keys = 0;
 async function taught(clock: VirtualClock, slots: number, room = 1_000): Promise<FairQueue> {
   const queue = new FairQueue({ slots, room, freeJobsPerPeerPerMinute: 1_000 }, clock);
   for (const work of Object.keys(WORKS) as Work[]) {
-    const place = queue.enter({ key: 'taught', lane: 'owner', account: 'teacher', work, inputTokens: 0 })!;
+    const place = queue.enter({
+      key: 'taught',
+      lane: 'owner',
+      account: 'teacher',
+      work,
+      prior: PRIOR,
+      inputTokens: 0,
+    })!;
     await clock.advance(WORKS[work].ms);
     place.counted({ promptTokens: 0, outputTokens: WORKS[work].outputTokens });
     place.leave();
@@ -48,7 +57,7 @@ describe('the forecast', () => {
         const clock = new VirtualClock();
         const queue = await taught(clock, 1);
         const jobs: Job[] = asked.map(({ account, lane, work, inputTokens }) => ({
-          place: queue.enter({ key: `job ${keys++}`, lane, account, work, inputTokens })!,
+          place: queue.enter({ key: `job ${keys++}`, lane, account, work, prior: PRIOR, inputTokens })!,
           work,
           inputTokens,
           startedAt: undefined,
@@ -77,20 +86,27 @@ describe('the forecast', () => {
     const places = Array.from(
       { length: 9 },
       (_, i) =>
-        queue.enter({ key: `job ${keys++}`, lane: 'paid', account: `a${i}`, work: 'middling', inputTokens: 1 })!,
+        queue.enter({
+          key: `job ${keys++}`,
+          lane: 'paid',
+          account: `a${i}`,
+          work: 'middling',
+          prior: PRIOR,
+          inputTokens: 1,
+        })!,
     );
     expect(places.map((place) => place.estimateMs())).toEqual([0, 0, 0, 2_000, 2_000, 2_000, 4_000, 4_000, 4_000]);
     await clock.advance(500);
     expect(places.at(-1)?.estimateMs()).toBe(3_500);
-    expect(queue.estimateFor({ lane: 'paid', account: 'new', work: '' })).toBe(1_500 + 2 * 2_000);
-    expect(queue.estimateFor({ lane: 'owner', account: 'me', work: '' })).toBe(1_500);
+    expect(queue.estimateFor({ lane: 'paid', account: 'new' })).toBe(1_500 + 2 * 2_000);
+    expect(queue.estimateFor({ lane: 'owner', account: 'me' })).toBe(1_500);
   });
 
-  test('of one that takes longer than usual grows, and knows nothing before anything was measured', async () => {
+  test('of one that takes longer than usual grows', async () => {
     const clock = new VirtualClock();
     const queue = await taught(clock, 1);
     const enter = (work: string) =>
-      queue.enter({ key: `job ${keys++}`, lane: 'paid', account: 'a', work, inputTokens: 1 })!;
+      queue.enter({ key: `job ${keys++}`, lane: 'paid', account: 'a', work, prior: PRIOR, inputTokens: 1 })!;
     enter('short');
     const second = enter('short');
     const seen = [];
@@ -101,13 +117,22 @@ describe('the forecast', () => {
     expect(seen.slice(0, 3)).toEqual([300, 200, 100]);
     await clock.advance(QUEUE.forecastEveryMs);
     expect(second.estimateMs()).toBe((600 + QUEUE.forecastEveryMs) / 2);
+  });
 
+  test('before any job has ended is what rates say, and then how fast the running one writes', async () => {
+    const clock = new VirtualClock();
     const fresh = new FairQueue({ slots: 1, room: 8, freeJobsPerPeerPerMinute: 1 }, clock);
-    fresh.enter({ key: 'x', lane: 'paid', account: 'a', work: 'new', inputTokens: 1 });
-    const waits = fresh.enter({ key: 'y', lane: 'paid', account: 'a', work: 'new', inputTokens: 1 })!;
-    expect(waits.estimateMs()).toBe(0);
+    const running = fresh.enter({ key: 'x', lane: 'paid', account: 'a', work: 'new', prior: PRIOR, inputTokens: 1 })!;
+    const waits = fresh.enter({ key: 'y', lane: 'paid', account: 'a', work: 'new', prior: PRIOR, inputTokens: 1 })!;
+    expect(waits.estimateMs()).toBe(PRIOR.ms);
     await clock.advance(10_000);
-    expect(waits.estimateMs()).toBe(5_000);
+    expect(waits.estimateMs()).toBe(PRIOR.ms - 10_000);
+    running.wrote(100);
+    await clock.advance(QUEUE.forecastEveryMs);
+    expect(waits.estimateMs()).toBe(Math.round(1.56 * (10_000 + QUEUE.forecastEveryMs)));
+    running.wrote(500);
+    await clock.advance(QUEUE.forecastEveryMs);
+    expect(waits.estimateMs()).toBe((10_000 + 2 * QUEUE.forecastEveryMs) / 2);
   });
 
   test('far behind in a long line is a mean, and everybody has a place', async () => {
@@ -115,7 +140,15 @@ describe('the forecast', () => {
     const queue = await taught(clock, 1, 10_000);
     const places = Array.from(
       { length: QUEUE.maxForecastJobs + 50 },
-      (_, i) => queue.enter({ key: `job ${keys++}`, lane: 'paid', account: `a${i}`, work: 'short', inputTokens: 1 })!,
+      (_, i) =>
+        queue.enter({
+          key: `job ${keys++}`,
+          lane: 'paid',
+          account: `a${i}`,
+          work: 'short',
+          prior: PRIOR,
+          inputTokens: 1,
+        })!,
     );
     expect(places.map((place) => place.position())).toEqual(places.map((_, i) => i));
     expect(places.at(-1)?.estimateMs()).toBe((places.length - 1) * WORKS.short.ms);

@@ -4,23 +4,20 @@
  */
 
 import { QUEUE } from '../../limits/jobs.ts';
-import type { Durations } from './durations.ts';
+import type { Durations, OfWork } from './durations.ts';
 import type { Lane } from './lanes.ts';
 import { type Claim, nextOf } from './order.ts';
 import type { StartLimit } from './start-limit.ts';
 import { INPUT_WEIGHT, OUTPUT_WEIGHT } from './vtc.ts';
 
-export interface WaitingJob extends Claim {
-  /** Jobs of the same work take about as long. */
-  readonly work: string;
+export interface WaitingJob extends Claim, OfWork {
   /** Tokens of input that will be charged when it starts. */
   readonly inputTokens: number;
 }
 
-export interface RunningJob {
+export interface RunningJob extends OfWork {
   readonly lane: Lane;
   readonly account: string;
-  readonly work: string;
   /** Milliseconds since it started. */
   readonly heldMs: number;
   /** Written so far. */
@@ -73,12 +70,12 @@ export function forecast(present: Present): Map<WaitingJob, Outlook> {
     left.delete(next);
     outlooks.set(next.job, { position: outlooks.size + 1, ms });
     if (next.lane === 'free') starts.started(next.account, at);
-    const usual = durations.usual(next.job.work);
+    const usual = durations.usual(next.job);
     next.share.counter += INPUT_WEIGHT * next.job.inputTokens + OUTPUT_WEIGHT * usual.outputTokens;
     slots[slot] = ms + usual.ms;
   }
   for (const { job } of left) {
-    ms += durations.usual(job.work).ms / present.slots;
+    ms += durations.usual(job).ms / present.slots;
     outlooks.set(job, { position: outlooks.size + 1, ms });
   }
   return outlooks;
@@ -86,7 +83,7 @@ export function forecast(present: Present): Map<WaitingJob, Outlook> {
 
 /** Milliseconds until each slot is free. */
 function slotsOf({ slots, running, durations }: Present): number[] {
-  const left = running.map(({ work, heldMs }) => durations.leftMs(work, heldMs));
+  const left = running.map((job) => durations.leftMs(job, job.heldMs, job.outputTokens));
   return [...left, ...Array.from({ length: Math.max(0, slots - left.length) }, () => 0)];
 }
 
@@ -111,7 +108,7 @@ function imagine({ waiting, running, counterOf: present, durations }: Present): 
     imagined.add({ job, lane, account, returning, order, share: shareOf(job) });
   }
   for (const job of running) {
-    const rest = durations.usual(job.work).outputTokens - job.outputTokens;
+    const rest = durations.usual(job).outputTokens - job.outputTokens;
     if (rest > 0) shareOf(job).counter += OUTPUT_WEIGHT * rest;
   }
   return imagined;

@@ -7,7 +7,7 @@ import type { Clock } from '../../clock.ts';
 import { ROUTING } from '../../limits/jobs.ts';
 import type { NodeId } from '../../protocol/ids.ts';
 import type { ChatMessage, JobInput } from '../../protocol/job.ts';
-import { RecentMap } from './recent-map.ts';
+import { RecentMap } from '../recent-map.ts';
 
 /** A beginning of a prompt. */
 export interface Prefix {

@@ -21,6 +21,25 @@ export interface RouteQuery {
   readonly failed: ReadonlySet<NodeId>;
 }
 
+/** Abilities that a job needs, and its size. */
+export interface Demand {
+  readonly kind: JobInput['kind'];
+  readonly tools: boolean;
+  readonly images: boolean;
+  readonly thinking: boolean;
+  /** Text to be filled in before a suffix. */
+  readonly insert: boolean;
+  /** Estimated from characters. */
+  readonly promptTokens: number;
+  /** The most that the client will take; undefined when it named no bound. */
+  readonly maxOutputTokens: number | undefined;
+}
+
+/** What a job asks of a node that is to run it; nothing of its prompt. */
+export interface Needs extends Pick<RouteQuery, 'ref' | 'privacy' | 'delivered'> {
+  readonly demand: Demand;
+}
+
 /** Milliseconds that a job is expected to take somewhere, in the order in which they pass. */
 export interface ExpectedMs {
   readonly wait: number;
@@ -48,6 +67,8 @@ export interface Weighed {
   readonly failed: boolean;
   /** Another digest than the one that began the answer. */
   readonly otherDigest: boolean;
+  /** Its context seems too short for the prompt, by a guess from characters: it may refuse it, or lose its beginning. */
+  readonly tooShort: boolean;
 }
 
 export const EXCLUSIONS = [
@@ -59,7 +80,6 @@ export const EXCLUSIONS = [
   'no-vision',
   'no-thinking',
   'no-insert',
-  'context-too-short',
   'cannot-continue',
   'privacy',
   'not-admitted',
@@ -80,7 +100,11 @@ export type Choice = (typeof CHOICES)[number];
 export interface Decision {
   /** Milliseconds since 1970. */
   readonly at: number;
-  /** In the order in which they are asked. */
+  /**
+   * In the order in which they are asked. What no score outweighs, the weightiest first: a context that is too short, a
+   * failure of this job, another digest than the one that began. So another digest stands before a node of the same digest
+   * that failed: that the answer comes to its end is worth more than who wrote it.
+   */
   readonly candidates: readonly Weighed[];
   readonly excluded: readonly Excluded[];
   readonly choice: Choice;
@@ -89,9 +113,20 @@ export interface Decision {
   readonly outputTokens: number;
 }
 
+/** An answer, or the part of one that a provider wrote, as it was seen to arrive here. */
+export interface Seen {
+  /** Output tokens, counted on chunks. */
+  readonly tokens: number;
+  /** Milliseconds from `accepted` to the first chunk; to the end where there is none. */
+  readonly firstMs: number;
+  /** Milliseconds from the first chunk to the last. */
+  readonly writeMs: number;
+}
+
 /** How a job's stay at a provider ended. */
 export type Outcome =
-  | { readonly kind: 'completed'; readonly usage: Omit<JobUsage, 'type'> | undefined }
+  /** What the provider says of it, and what was seen: its word is taken as far as the two agree. */
+  | { readonly kind: 'completed'; readonly usage: Omit<JobUsage, 'type'> | undefined; readonly seen: Seen }
   /** The provider's fault: it counts against it. */
   | { readonly kind: 'failed'; readonly code: string }
   /** Nobody's fault: busy, handed over, cancelled, or the request was at fault. */
@@ -101,6 +136,8 @@ export type Outcome =
 export interface Visit {
   /** The provider says that the job waits, or would have to wait, so long. */
   waits(estimateMs: number): void;
+  /** The provider gives the job back for its owner, and says that it would have to wait there so long; 0 when it does not. */
+  givenBack(estimateMs: number): void;
   /** Exactly once. */
   ends(outcome: Outcome): void;
 }
@@ -109,6 +146,10 @@ export interface Visit {
 export interface Router {
   /** Who is asked, best first, and why; looks into the DHT when nobody else is known. */
   decide(query: RouteQuery, signal: AbortSignal): Promise<Decision>;
+  /** Whether a peer may and can run such a job, as far as is known now. */
+  suits(needs: Needs, node: NodeId): boolean;
+  /** Whether a candidate still may see the prompt and can be reached: a decision may be minutes old. */
+  mayAsk(query: RouteQuery, candidate: Weighed): boolean;
   /** A job is sent to one of the candidates. */
   visit(query: RouteQuery, candidate: Weighed): Visit;
   /** Visits at a node that have not ended. */

@@ -2,19 +2,9 @@
 
 import { ROUTING } from '../../limits/jobs.ts';
 import type { ChatInput, GenerateInput, JobInput } from '../../protocol/job.ts';
-
-export interface Demand {
-  readonly kind: JobInput['kind'];
-  readonly tools: boolean;
-  readonly images: boolean;
-  readonly thinking: boolean;
-  /** Text to be filled in before a suffix. */
-  readonly insert: boolean;
-  /** Estimated from characters. */
-  readonly promptTokens: number;
-  /** The most that the client will take; undefined when it named no bound. */
-  readonly maxOutputTokens: number | undefined;
-}
+import { outputLimitOf } from '../bounds.ts';
+import { charsInCalls } from '../tool-calls.ts';
+import type { Demand } from './decision.ts';
 
 export function demandOf(input: JobInput): Demand {
   const text = input.kind === 'chat' || input.kind === 'generate' ? input : undefined;
@@ -23,7 +13,6 @@ export function demandOf(input: JobInput): Demand {
   const tokens =
     charactersIn(input) / ROUTING.charsPerToken +
     images * ROUTING.tokensPerImage +
-    tools * ROUTING.tokensPerTool +
     (input.kind === 'generate' ? (input.context?.length ?? 0) : 0);
   return {
     kind: input.kind,
@@ -32,7 +21,7 @@ export function demandOf(input: JobInput): Demand {
     thinking: text?.think !== undefined && text.think !== false,
     insert: input.kind === 'generate' && input.suffix !== undefined && input.suffix !== '',
     promptTokens: Math.ceil(tokens),
-    maxOutputTokens: text === undefined ? 0 : outputBound(text),
+    maxOutputTokens: text === undefined ? 0 : outputLimitOf(text),
   };
 }
 
@@ -44,16 +33,17 @@ function imagesIn(input: ChatInput | GenerateInput): number {
 }
 
 function charactersIn(input: JobInput): number {
-  let characters = 0;
+  let characters = input.kind === 'chat' || input.kind === 'generate' ? jsonChars(input.format) : 0;
   switch (input.kind) {
     case 'chat':
+      characters += jsonChars(input.tools);
       for (const { content, thinking, toolCalls } of input.messages) {
-        characters += content.length + (thinking?.length ?? 0);
-        for (const call of toolCalls ?? []) characters += call.name.length + call.arguments.length;
+        characters += content.length + (thinking?.length ?? 0) + charsInCalls(toolCalls);
       }
       return characters;
     case 'generate':
-      return input.prompt.length + (input.system?.length ?? 0) + (input.suffix?.length ?? 0);
+      for (const text of [input.prompt, input.system, input.suffix, input.template]) characters += text?.length ?? 0;
+      return characters;
     case 'embed':
       for (const text of input.inputs) characters += text.length;
       return characters;
@@ -62,8 +52,7 @@ function charactersIn(input: JobInput): number {
   }
 }
 
-/** The most tokens that the client will take; undefined without a bound: Ollama's -1 and -2 mean without end, and until the context is full. */
-export function outputBound({ options }: JobInput): number | undefined {
-  const wanted = options?.num_predict;
-  return typeof wanted === 'number' && wanted >= 0 ? wanted : undefined;
+/** Characters of what a model reads as JSON: definitions of tools, the schema of its answer. */
+function jsonChars(value: unknown): number {
+  return value === undefined || value === null ? 0 : JSON.stringify(value).length;
 }

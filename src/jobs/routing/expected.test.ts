@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { ROUTING } from '../../limits/jobs.ts';
+import { JOB, ROUTING } from '../../limits/jobs.ts';
+import { UNKNOWN_RATES } from '../../protocol/profile.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
-import { expectedMs, fastestRates, priorRates, queueWaitMs, totalMs, withPriors } from './expected.ts';
+import { expectedMs, fastestRates, priorRates, queueWaitMs, totalMs, usualRates, withPriors } from './expected.ts';
 import { Visits } from './visits.ts';
 
 const RATES = { tokensPerSecond: 20, prefillTokensPerSecond: 200, loadMs: 4_000 };
@@ -30,11 +31,14 @@ describe('the expected time to finish', () => {
       loadMs: ROUTING.priorLoadMs + 4_000,
     });
     const other = { ...some, tokensPerSecond: 5, prefillTokensPerSecond: 7 };
-    expect(fastestRates([{ model: some }, { model: other }])).toEqual({
-      tokensPerSecond: 20,
+    expect(fastestRates([some, other])).toEqual({ tokensPerSecond: 20, prefillTokensPerSecond: 7, loadMs: 0 });
+    expect(usualRates([some, other, UNKNOWN_RATES])).toEqual({
+      tokensPerSecond: 5,
       prefillTokensPerSecond: 7,
       loadMs: 0,
     });
+    expect(usualRates([some, other, { ...some, tokensPerSecond: 10_000 }]).tokensPerSecond).toBe(20);
+    expect(usualRates([UNKNOWN_RATES])).toEqual(UNKNOWN_RATES);
   });
 });
 
@@ -102,11 +106,25 @@ describe('the wait in a line', () => {
     expect(wait({ queueDepth: 0, running: 0, heardAt: clock.elapsed() })).toBe(1_500);
   });
 
+  it('is a whole job of the owner that has just begun, also by a beat that is younger', async () => {
+    const { clock, visits, wait } = setUp();
+    const given = visits.open('n');
+    given.givenBack(400);
+    given.close();
+    expect(wait({ queueDepth: 0, running: 1, heardAt: -1 })).toBe(JOB.minOwnerUseMs);
+    await clock.advance(10);
+    const beat = { queueDepth: 0, running: 1, heardAt: clock.elapsed() };
+    expect(wait(beat)).toBe(JOB_MS - 10);
+    await clock.advance(JOB_MS);
+    expect(wait(beat)).toBe(JOB_MS / 2);
+    expect(wait({ ...beat, running: 0 })).toBe(0);
+  });
+
   it('is never negative, and never shorter for a longer line', () => {
     const count = fc.nat(40);
     fc.assert(
       fc.property(count, count, count, count, fc.nat(100_000), (queueDepth, running, open, net, now) => {
-        const own = { open, since: () => net - 20, said: undefined };
+        const own = { open, since: () => net - 20, said: undefined, gaveBackAt: undefined };
         const line = { queueDepth, running, heardAt: 0, own };
         const wait = queueWaitMs(line, JOB_MS, now);
         expect(wait).toBeGreaterThanOrEqual(0);

@@ -4,8 +4,7 @@ import type { NodeStatus } from '../../protocol/beat.ts';
 import type { NodeId } from '../../protocol/ids.ts';
 import type { ModelProfile } from '../../protocol/profile.ts';
 import { maySee } from '../privacy.ts';
-import type { Exclusion, RouteQuery } from './decision.ts';
-import type { Demand } from './demand.ts';
+import type { Demand, Exclusion, RouteQuery } from './decision.ts';
 
 /** A node that has the model. */
 export interface Holder {
@@ -71,15 +70,7 @@ function incapacity(capabilities: readonly string[], demand: Demand): Exclusion 
   }
 }
 
-/**
- * Holders whose context holds the prompt and the wanted answer, when there are any; else all: the prompt's size is a guess
- * from its characters, and an engine's own word on it is exact.
- */
-export function roomyHolders<T extends { readonly model: Pick<ModelProfile, 'contextLength'> }>(
-  holders: readonly T[],
-  tokens: number,
-): { readonly fit: readonly T[]; readonly short: readonly T[] } {
-  const fits = ({ model }: T) => model.contextLength === 0 || model.contextLength >= tokens;
-  if (holders.every(fits) || !holders.some(fits)) return { fit: holders, short: [] };
-  return { fit: holders.filter(fits), short: holders.filter((holder) => !fits(holder)) };
+/** Whether its context seems too short for the prompt. How long the answer will be nobody knows, so it does not count. */
+export function isTooShort({ contextLength }: Pick<ModelProfile, 'contextLength'>, promptTokens: number): boolean {
+  return contextLength > 0 && contextLength < promptTokens;
 }

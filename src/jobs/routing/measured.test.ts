@@ -7,6 +7,7 @@ import { lowerBound, Measured } from './measured.ts';
 
 const INPUT: JobInput = { kind: 'chat', messages: [{ role: 'user', content: 'hello' }] };
 const USAGE = { promptTokens: 100, outputTokens: 50, loadMs: 0, prefillMs: 100, decodeMs: 1_000 };
+const TOOK_MS = 1_100;
 
 describe('the lower bound of success', () => {
   it('lies within 0 and 1, below the share itself, and grows with successes and not with failures', () => {
@@ -38,9 +39,9 @@ describe('what is remembered of a provider', () => {
 
   it('puts a newcomer behind a proven one and before a doubtful one', () => {
     const { measured } = setUp();
-    for (let i = 0; i < 20; i++) measured.completed('proven', 'd', { input: INPUT, usage: USAGE });
+    for (let i = 0; i < 20; i++) measured.completed('proven', 'd', TOOK_MS, { input: INPUT, usage: USAGE });
     for (let i = 0; i < 20; i++) {
-      measured.completed('doubtful', 'd', { input: INPUT, usage: USAGE });
+      measured.completed('doubtful', 'd', TOOK_MS, { input: INPUT, usage: USAGE });
       measured.failed('doubtful');
     }
     expect(measured.reliabilityOf('proven')).toBeGreaterThan(measured.reliabilityOf('new'));
@@ -59,7 +60,7 @@ describe('what is remembered of a provider', () => {
     expect(measured.avoidanceOf('n')).toBeCloseTo(1 + ROUTING.avoidancePerFailure * 1.5);
     for (let i = 0; i < 100; i++) measured.failed('n');
     expect(measured.avoidanceOf('n')).toBe(1 + ROUTING.maxAvoidance);
-    measured.completed('n', 'd', { input: INPUT, usage: USAGE });
+    measured.completed('n', 'd', TOOK_MS, { input: INPUT, usage: USAGE });
     expect(measured.avoidanceOf('n')).toBe(1);
   });
 
@@ -67,7 +68,8 @@ describe('what is remembered of a provider', () => {
     const { measured } = setUp();
     for (let i = 0; i < 1_000; i++) measured.failed('n');
     expect(measured.reliabilityOf('n')).toBeLessThan(0.2);
-    for (let i = 0; i < 3 * ROUTING.rememberedJobs; i++) measured.completed('n', 'd', { input: INPUT, usage: USAGE });
+    for (let i = 0; i < 3 * ROUTING.rememberedJobs; i++)
+      measured.completed('n', 'd', TOOK_MS, { input: INPUT, usage: USAGE });
     expect(measured.reliabilityOf('n')).toBeGreaterThan(0.85);
   });
 
@@ -75,17 +77,38 @@ describe('what is remembered of a provider', () => {
     const { clock, measured } = setUp();
     const announced = { tokensPerSecond: 10, prefillTokensPerSecond: 0, loadMs: 700 };
     expect(measured.ratesOf('n', 'd', announced)).toEqual(announced);
-    measured.completed('n', 'd', { input: INPUT, usage: USAGE });
+    measured.completed('n', 'd', TOOK_MS, { input: INPUT, usage: USAGE });
     expect(measured.ratesOf('n', 'd', announced)).toEqual({
       tokensPerSecond: 50,
       prefillTokensPerSecond: 1_000,
       loadMs: 700,
     });
     expect(measured.ratesOf('n', 'other', announced)).toEqual(announced);
+    // Half measured, half announced: the mean of 20 ms and 100 ms a token.
     await clock.advance(ROUTING.ratesHalfLifeMs);
-    expect(measured.ratesOf('n', 'd', announced).tokensPerSecond).toBeCloseTo(30);
+    expect(measured.ratesOf('n', 'd', announced).tokensPerSecond).toBeCloseTo(1_000 / 60);
     await clock.advance(20 * ROUTING.ratesHalfLifeMs);
     expect(measured.ratesOf('n', 'd', announced).tokensPerSecond).toBeCloseTo(10, 1);
+  });
+
+  it('does not forget a measured rate over an announced one that is beyond belief', async () => {
+    const { clock, measured } = setUp();
+    for (let i = 0; i < 50; i++) measured.completed('n', 'd', TOOK_MS, { input: INPUT, usage: USAGE });
+    const boast = { tokensPerSecond: 9e12, prefillTokensPerSecond: 9e12, loadMs: 0 };
+    await clock.advance(ROUTING.ratesHalfLifeMs);
+    expect(measured.ratesOf('n', 'd', boast)).toEqual({
+      tokensPerSecond: expect.closeTo(2 * 50),
+      prefillTokensPerSecond: expect.closeTo(2 * 1_000),
+      loadMs: 0,
+    });
+  });
+
+  it('knows how long jobs usually take there', () => {
+    const { measured } = setUp();
+    expect(measured.usualMs('n', 'd')).toBe(0);
+    measured.completed('n', 'd', 1_000, undefined);
+    measured.completed('n', 'd', 2_000, undefined);
+    expect(measured.usualMs('n', 'd')).toBe(1_300);
   });
 
   it('knows how long answers usually are', () => {
@@ -108,7 +131,7 @@ describe('what is remembered of a provider', () => {
   it('knows that a job of its own has loaded the model, until that must have been heard otherwise', async () => {
     const { clock, measured } = setUp();
     await clock.advance(1_000_000);
-    measured.completed('n', 'd', undefined);
+    measured.completed('n', 'd', TOOK_MS, undefined);
     const heardBefore = clock.elapsed() - 20_000;
     await clock.advance(ROUTING.warmNewsMs);
     expect(measured.ranSince('n', 'd', heardBefore)).toBe(true);

@@ -4,8 +4,9 @@ import type { Clock } from '../../clock.ts';
 import { ROUTING } from '../../limits/jobs.ts';
 import type { NodeId } from '../../protocol/ids.ts';
 import { type ModelRates, UNKNOWN_RATES } from '../../protocol/profile.ts';
-import { learn, mean, type Ran } from '../rates.ts';
-import { RecentMap } from './recent-map.ts';
+import { mean } from '../mean.ts';
+import { learn, type Ran } from '../rates.ts';
+import { RecentMap } from '../recent-map.ts';
 
 interface NodeRecord {
   successes: number;
@@ -19,6 +20,8 @@ interface NodeRecord {
 
 interface ModelRecord {
   readonly rates: ModelRates;
+  /** Of jobs, from taken to ended; 0 when not known. */
+  readonly usualMs: number;
   /** `Clock.elapsed()` of the last job's end. */
   readonly at: number;
 }
@@ -33,15 +36,18 @@ export class Measured {
     this.#clock = clock;
   }
 
-  /** A job ran to its end there. @param ran undefined when it did not say how */
-  completed(node: NodeId, digest: string, ran: Ran | undefined): void {
+  /**
+   * A job ran to its end there, and took so long.
+   * @param ran undefined when it did not say how
+   */
+  completed(node: NodeId, digest: string, tookMs: number, ran: Ran | undefined): void {
     const record = this.#recordOf(node);
     record.successes++;
     record.penalty = 0;
     fade(record);
-    const before = record.models.get(digest)?.rates ?? UNKNOWN_RATES;
-    const rates = ran === undefined ? before : learn(before, ran);
-    record.models.set(digest, { rates, at: this.#clock.elapsed() });
+    const before = record.models.get(digest) ?? { rates: UNKNOWN_RATES, usualMs: 0 };
+    const rates = ran === undefined ? before.rates : learn(before.rates, ran);
+    record.models.set(digest, { rates, usualMs: mean(before.usualMs, tookMs), at: this.#clock.elapsed() });
   }
 
   /** A job failed there, by the provider's fault. */
@@ -69,14 +75,19 @@ export class Measured {
     return this.#answers.get(model) ?? ROUTING.usualOutputTokens;
   }
 
+  /** Milliseconds that this node's jobs usually take there, from taken to ended; 0 when none has ended. */
+  usualMs(node: NodeId, digest: string): number {
+    return this.#nodes.get(node)?.models.get(digest)?.usualMs ?? 0;
+  }
+
   /** What a node announces of its rates, corrected by what was measured of it; what was measured long ago counts little. */
   ratesOf(node: NodeId, digest: string, announced: ModelRates): ModelRates {
     const seen = this.#nodes.get(node)?.models.get(digest);
     if (seen === undefined) return announced;
     const weight = 0.5 ** ((this.#clock.elapsed() - seen.at) / ROUTING.ratesHalfLifeMs);
     return {
-      tokensPerSecond: blend(seen.rates.tokensPerSecond, announced.tokensPerSecond, weight),
-      prefillTokensPerSecond: blend(seen.rates.prefillTokensPerSecond, announced.prefillTokensPerSecond, weight),
+      tokensPerSecond: blendRates(seen.rates.tokensPerSecond, announced.tokensPerSecond, weight),
+      prefillTokensPerSecond: blendRates(seen.rates.prefillTokensPerSecond, announced.prefillTokensPerSecond, weight),
       loadMs: blend(seen.rates.loadMs, announced.loadMs, weight),
     };
   }
@@ -136,6 +147,12 @@ function fade(record: NodeRecord): void {
   if (jobs <= ROUTING.rememberedJobs) return;
   record.successes *= ROUTING.rememberedJobs / jobs;
   record.failures *= ROUTING.rememberedJobs / jobs;
+}
+
+/** The mean of the times that a token takes: no announced rate, however high, makes up for a measured one. */
+function blendRates(measured: number, announced: number, weight: number): number {
+  if (measured === 0 || announced === 0) return measured || announced;
+  return 1 / blend(1 / measured, 1 / announced, weight);
 }
 
 /** 0 means not known. */

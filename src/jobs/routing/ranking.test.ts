@@ -9,7 +9,7 @@ const NOTHING: ExpectedMs = { wait: 0, load: 0, prefill: 0, decode: 0, roundTrip
 /** A candidate of which a test names what matters to it. */
 function weighed(node: string, ms: number, changes: Partial<Weighed> = {}): Weighed {
   const { expectedMs = { ...NOTHING, decode: ms }, reliability = 1, avoidance = 1 } = changes;
-  const rest = { node, local: false, digest: 'a', warmTokens: 0, failed: false, otherDigest: false };
+  const rest = { node, local: false, digest: 'a', warmTokens: 0, failed: false, otherDigest: false, tooShort: false };
   return {
     ...rest,
     ...changes,
@@ -29,6 +29,7 @@ const facts = fc.record({
   warmTokens: fc.constantFrom(0, 0, 100),
   failed: fc.boolean(),
   otherDigest: fc.boolean(),
+  tooShort: fc.boolean(),
 });
 /** Any number of candidates, this machine perhaps among them. */
 const candidates = fc
@@ -48,10 +49,12 @@ describe('the order of candidates', () => {
     );
   });
 
-  it('never has one that failed before one that did not, nor another digest before the same', () => {
+  it('never has one that failed before one that did not, nor another digest before the same, nor a short context before a long one', () => {
     fc.assert(
       fc.property(candidates, dice, (all, x) => {
-        const order = rank(all, () => x).candidates.map((each) => Number(each.failed) * 2 + Number(each.otherDigest));
+        const order = rank(all, () => x).candidates.map(
+          (each) => Number(each.tooShort) * 4 + Number(each.failed) * 2 + Number(each.otherDigest),
+        );
         expect(order).toEqual(order.toSorted((a, b) => a - b));
       }),
     );
@@ -60,11 +63,12 @@ describe('the order of candidates', () => {
   it('moves nobody forward who gets worse in anything', () => {
     const worse = fc.oneof(
       fc.record({ part: fc.constantFrom(...(Object.keys(NOTHING) as (keyof ExpectedMs)[])), by: fc.nat(20_000) }),
-      fc.constantFrom<'reliability' | 'avoidance' | 'failed' | 'otherDigest'>(
+      fc.constantFrom<'reliability' | 'avoidance' | 'failed' | 'otherDigest' | 'tooShort'>(
         'reliability',
         'avoidance',
         'failed',
         'otherDigest',
+        'tooShort',
       ),
     );
     fc.assert(

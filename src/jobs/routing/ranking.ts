@@ -17,7 +17,7 @@ export function scoreOf({ expectedMs, reliability, avoidance }: Pick<Weighed, Pa
 type Parts = 'expectedMs' | 'reliability' | 'avoidance';
 
 /**
- * Best first: not failed yet, the model that began, smallest score. Among the foremost of one rank this machine goes first
+ * Best first: room for the prompt, not failed yet, the model that began, smallest score. Among the foremost of one rank this machine goes first
  * while it is not clearly slower, then whoever has read the beginning of the conversation while that is about as good; else
  * the better of two drawn from those about as good, so that requesters with the same stale news do not all choose the same.
  * @param random 0 ≤ x < 1
@@ -47,9 +47,9 @@ function choose(sorted: readonly Weighed[], random: () => number): { first: Weig
   return { first: b.score < a.score ? b : a, choice: 'one-of-two' };
 }
 
-/** 0 is best: what no score outweighs. */
-function classOf({ failed, otherDigest }: Weighed): number {
-  return Number(failed) * 2 + Number(otherDigest);
+/** 0 is best: what no score outweighs; see `Decision.candidates`. */
+function classOf({ tooShort, failed, otherDigest }: Weighed): number {
+  return Number(tooShort) * 4 + Number(failed) * 2 + Number(otherDigest);
 }
 
 function inOrder(a: Weighed, b: Weighed): number {

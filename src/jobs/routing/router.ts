@@ -5,43 +5,39 @@ import type { Clock } from '../../clock.ts';
 import { ROUTING } from '../../limits/jobs.ts';
 import type { NodeId } from '../../protocol/ids.ts';
 import { type ModelProfile, type ModelRates, UNKNOWN_RATES } from '../../protocol/profile.ts';
+import { outputLimitOf } from '../bounds.ts';
 import type { Engine, PeerLink } from '../ports.ts';
+import { maySee } from '../privacy.ts';
 import { Affinity, readerKey } from './affinity.ts';
-import type { Decision, Excluded, Exclusion, Outcome, RouteQuery, Router, Visit, Weighed } from './decision.ts';
-import { type Demand, demandOf, outputBound } from './demand.ts';
+import type { Decision, Demand, Excluded, Needs, Outcome, RouteQuery, Router, Visit, Weighed } from './decision.ts';
+import { demandOf } from './demand.ts';
 import {
+  type Conditions,
   expectedMs,
   fastestRates,
-  lineMs,
-  type Place,
   priorRates,
   queueWaitMs,
   usualJobMs,
+  usualRates,
   type Work,
   withPriors,
 } from './expected.ts';
-import { exclusionOf, type Holder, roomyHolders, type Standing } from './holder.ts';
+import { exclusionOf, type Holder, isTooShort, type Standing } from './holder.ts';
 import { Measured } from './measured.ts';
 import { rank, scoreOf } from './ranking.ts';
+import { checkedUsage } from './seen.ts';
 import { Visits } from './visits.ts';
 
 export interface RouterOptions {
   readonly self: NodeId;
 }
 
-/** This machine's own queue, for a newcomer of its user. */
-export interface OwnLoad {
-  readonly depth: number;
-  readonly running: number;
-  readonly slots: number;
-  readonly estimateMs: number;
-}
-
 export interface RouterDeps {
   readonly engine: Pick<Engine, 'models'>;
-  readonly ownLoad: () => OwnLoad;
+  /** Milliseconds that a job of this machine's user would wait in its own queue. */
+  readonly ownWaitMs: () => number;
   /** What was measured here of a model of this machine, for anybody's jobs. */
-  readonly ownRates?: (model: string) => ModelRates;
+  readonly ownRates: (model: string) => ModelRates;
   readonly directory: {
     providersOf(model: string): Iterable<{ readonly node: KnownNode; readonly model: ModelProfile }>;
   };
@@ -49,7 +45,7 @@ export interface RouterDeps {
   /** Whether a peer is past `hello` and the admission rule, or not known to be refused, and not out of reach. */
   readonly usable: (node: NodeId) => boolean;
   /** Whether a peer that is not usable was tried lately and not reached. */
-  readonly outOfReach?: (node: NodeId) => boolean;
+  readonly outOfReach: (node: NodeId) => boolean;
   /** Whether a peer is on this user's list of friends. */
   readonly isFriend: (node: NodeId) => boolean;
   readonly clock: Clock;
@@ -61,13 +57,7 @@ export interface RouterDeps {
 
 const OWN_STANDING: Standing = { friend: false, usable: true, outOfReach: false };
 
-export function createRouter(
-  options: RouterOptions,
-  deps: RouterDeps,
-): Router & {
-  /** Jobs this node has open at a node. */
-  inFlightAt(node: NodeId): number;
-} {
+export function createRouter(options: RouterOptions, deps: RouterDeps): Router {
   return new DirectoryRouter(options, deps);
 }
 
@@ -108,14 +98,27 @@ class DirectoryRouter implements Router {
     };
   }
 
+  suits({ demand, ...query }: Needs, node: NodeId): boolean {
+    for (const found of this.#deps.directory.providersOf(query.ref.name)) {
+      if (found.node.node !== node) continue;
+      const holder = peerHolder(found.node, found.model);
+      return exclusionOf(holder, query, demand, this.#standing(holder)) === undefined;
+    }
+    return false;
+  }
+
+  mayAsk({ privacy }: RouteQuery, { node, local }: Weighed): boolean {
+    return local || (this.#deps.usable(node) && maySee(privacy, { local, friend: this.#deps.isFriend(node) }));
+  }
+
   visit(query: RouteQuery, candidate: Weighed): Visit {
-    const { node, digest } = candidate;
-    const visit = this.#visits.open(node);
+    const visit = this.#visits.open(candidate.node);
     return {
       waits: (estimateMs) => visit.waits(estimateMs),
+      givenBack: (estimateMs) => visit.givenBack(estimateMs),
       ends: (outcome) => {
         visit.close();
-        this.#learn(query, node, digest, outcome);
+        this.#learn(query, candidate, outcome);
       },
     };
   }
@@ -139,23 +142,20 @@ class DirectoryRouter implements Router {
     if (own === undefined) excluded.push({ node: this.#self, why: 'no-such-model' });
     else consider(own);
     for (const { node, model } of this.#deps.directory.providersOf(query.ref.name)) consider(peerHolder(node, model));
-    if (holders.length < 2) return { holders, excluded };
-    const { fit, short } = roomyHolders(holders, demand.promptTokens + (demand.maxOutputTokens ?? 0));
-    const why: Exclusion = 'context-too-short';
-    return { holders: fit, excluded: [...excluded, ...short.map(({ node }) => ({ node, why }))] };
+    return { holders, excluded };
   }
 
   #ownHolder(name: string): Holder | undefined {
     const model = this.#deps.engine.models().find((own) => own.name === name);
     if (model === undefined) return undefined;
-    const rates = this.#deps.ownRates?.(name) ?? UNKNOWN_RATES;
+    const rates = this.#deps.ownRates(name);
     return { node: this.#self, local: true, model: { ...model, ...rates }, beat: undefined };
   }
 
   #standing({ node, local }: Holder): Standing {
     if (local) return OWN_STANDING;
     const usable = this.#deps.usable(node);
-    const outOfReach = !usable && this.#deps.outOfReach?.(node) === true;
+    const outOfReach = !usable && this.#deps.outOfReach(node);
     return { friend: this.#deps.isFriend(node), usable, outOfReach };
   }
 
@@ -169,14 +169,16 @@ class DirectoryRouter implements Router {
   #weigh(holders: readonly Holder[], query: RouteQuery, work: Work): Weighed[] {
     // Where there is no choice nothing is compared.
     const warm = holders.length > 1 ? this.#affinity.warmTokens(query.input) : undefined;
-    const fastest = holders.length > 1 ? fastestRates(holders) : UNKNOWN_RATES;
-    return holders.map((holder) => {
+    const known = holders.map(({ node, model }) => this.#measured.ratesOf(node, model.digest, model));
+    const [fastest, usual] = holders.length > 1 ? [fastestRates(known), usualRates(known)] : [];
+    return holders.map((holder, i) => {
       const { node, local, model } = holder;
-      const known = withPriors(this.#measured.ratesOf(node, model.digest, model), local ? fastest : UNKNOWN_RATES);
-      const rates = withPriors(known, priorRates(model.sizeBytes));
+      const likeOthers = (local ? fastest : usual) ?? UNKNOWN_RATES;
+      const rates = withPriors(withPriors(known[i] ?? UNKNOWN_RATES, likeOthers), priorRates(model.sizeBytes));
       const warmTokens = Math.min(work.promptTokens, warm?.get(readerKey(node, model.digest)) ?? 0);
+      const unread = { ...work, promptTokens: work.promptTokens - warmTokens };
       const part = {
-        expectedMs: expectedMs({ ...work, promptTokens: work.promptTokens - warmTokens }, this.#place(holder, rates)),
+        expectedMs: expectedMs(unread, this.#conditions(holder, rates)),
         reliability: this.#measured.reliabilityOf(node),
         avoidance: this.#avoidanceOf(holder),
       };
@@ -189,6 +191,7 @@ class DirectoryRouter implements Router {
         warmTokens,
         failed: query.failed.has(node),
         otherDigest: query.digest !== undefined && query.digest !== model.digest,
+        tooShort: isTooShort(model, work.promptTokens),
       };
     });
   }
@@ -199,33 +202,35 @@ class DirectoryRouter implements Router {
     return overdue ? avoidance * ROUTING.overdueAvoidance : avoidance;
   }
 
-  #place(holder: Holder, rates: ModelRates): Place {
+  #conditions(holder: Holder, rates: ModelRates): Conditions {
     const { node, model, beat } = holder;
     // A job of this node's own is younger news than the profile until the next beat.
     const warm = model.warm || this.#measured.ranSince(node, model.digest, beat?.at ?? this.#deps.clock.elapsed());
-    const jobMs = usualJobMs(rates, this.#measured.usualAnswer(model.name));
-    if (beat === undefined) {
-      const measured = model.tokensPerSecond > 0 || this.#measured.ranSince(node, model.digest, 0);
-      const { slots, estimateMs } = this.#deps.ownLoad();
-      // Until a model has run here its queue has no times to go by.
-      const guessMs = measured ? 0 : lineMs(this.#visits.at(node).open, slots, jobMs);
-      return { rates, warm, waitMs: Math.max(estimateMs, guessMs), roundTripMs: 0 };
-    }
-    const line = { queueDepth: beat.queueDepth, running: beat.running, heardAt: beat.at, own: this.#visits.at(node) };
+    if (beat === undefined) return { rates, warm, waitMs: this.#deps.ownWaitMs(), roundTripMs: 0 };
+    const usualMs = this.#measured.usualMs(node, model.digest);
+    const jobMs = usualMs || usualJobMs(rates, this.#measured.usualAnswer(model.name));
+    const backlog = {
+      queueDepth: beat.queueDepth,
+      running: beat.running,
+      heardAt: beat.at,
+      own: this.#visits.at(node),
+    };
     return {
       rates,
       warm,
-      waitMs: queueWaitMs(line, jobMs, this.#deps.clock.elapsed()),
+      waitMs: queueWaitMs(backlog, jobMs, this.#deps.clock.elapsed()),
       roundTripMs: this.#deps.link.latencyMs(node) ?? ROUTING.priorRoundTripMs,
     };
   }
 
-  #learn({ ref, input, delivered }: RouteQuery, node: NodeId, digest: string, outcome: Outcome): void {
+  #learn({ ref, input, delivered }: RouteQuery, { node, digest, expectedMs }: Weighed, outcome: Outcome): void {
     if (outcome.kind === 'failed') this.#measured.failed(node);
     if (outcome.kind !== 'completed') return;
-    const { usage } = outcome;
-    this.#measured.completed(node, digest, usage === undefined ? undefined : { input, usage });
-    if (usage !== undefined) this.#measured.answered(ref.name, delivered + usage.outputTokens, outputBound(input));
+    const { usage, seen } = outcome;
+    const promptTokens = demandOf(input).promptTokens + delivered;
+    const checked = checkedUsage(usage, seen, { promptTokens, warm: expectedMs.load === 0 });
+    this.#measured.completed(node, digest, seen.firstMs + seen.writeMs, { input, usage: checked });
+    this.#measured.answered(ref.name, delivered + seen.tokens, outputLimitOf(input));
     this.#affinity.read(input, node, digest);
   }
 }

@@ -175,7 +175,8 @@ export class Client {
     if (usage.outputTokens !== tokens)
       this.#violate('usage-exact', `${usage.outputTokens} tokens of ${tokens} counted`);
     // Where nobody was there to count to the end the prompt is estimated, and said to be.
-    if (usage.promptTokens !== PROMPT_TOKENS && !(usage.estimated && job.attempts.length > 1)) {
+    const cutOff = job.attempts.some((attempt) => attempt.reason !== null);
+    if (usage.promptTokens !== PROMPT_TOKENS && !(usage.estimated && cutOff)) {
       this.#violate('usage-exact', `${usage.promptTokens} tokens of the prompt counted, not ${PROMPT_TOKENS}`);
     }
     if (job.state !== 'completed' || job.tokensOut !== tokens) {

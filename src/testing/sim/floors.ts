@@ -1,6 +1,7 @@
 /** What happens at each provider, seen from outside: on the channels of its jobs and at its engine. */
 
 import type { ProviderChannel } from '../../jobs/ports.ts';
+import { QUEUE } from '../../limits/jobs.ts';
 import type { JobRequest, ToRequester } from '../../protocol/job.ts';
 import type { SimNode } from './node.ts';
 import type { Process } from './process.ts';
@@ -35,7 +36,7 @@ export interface Floor {
   readonly node: SimNode;
   readonly process: Process;
   readonly asked: Set<Asked>;
-  /** Weighted output of an account since the program started. */
+  /** Weighted output of an account since the program started, and what every start counts at least. */
   readonly served: Map<number, number>;
   /** Accounts of peers that have jobs waiting, each with what everybody had been served when that began. */
   readonly backlogged: Map<number, { readonly order: number; readonly served: ReadonlyMap<number, number> }>;
@@ -123,6 +124,10 @@ export class Floors {
     const asked = [...floor.asked].find((candidate) => candidate.job === job && candidate.state === 'runs');
     floor.onEngine++;
     if (asked !== undefined) asked.onEngine = true;
+    // What a job that returns had read was charged when it was here before.
+    if (asked !== undefined && !asked.own && !asked.returns) {
+      floor.served.set(asked.account, (floor.served.get(asked.account) ?? 0) + QUEUE.minInputTokens);
+    }
     return {
       floor,
       account: asked?.account ?? -1,

@@ -117,7 +117,7 @@ export function buildProgram(parts: ProgramParts): Program {
     { self: id },
     {
       engine,
-      ownLoad: () => ({ ...provider.load, estimateMs: provider.estimateFor(id) }),
+      ownWaitMs: () => provider.estimateFor(id),
       ownRates: (model) => provider.ratesOf(model),
       directory,
       link,
@@ -130,7 +130,7 @@ export function buildProgram(parts: ProgramParts): Program {
     },
   );
   const requester: Requester = new Requester(
-    { maxWaiting: plan.maxWaiting, maxWaitMs: plan.maxWaitMs },
+    { maxWaiting: plan.maxWaiting, maxWaitMs: plan.maxWaitMs, credits: false },
     {
       router,
       link,

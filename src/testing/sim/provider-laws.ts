@@ -8,7 +8,7 @@
  */
 
 import { demandOf } from '../../jobs/routing/demand.ts';
-import { JOB } from '../../limits/jobs.ts';
+import { JOB, QUEUE } from '../../limits/jobs.ts';
 import { type Floor, type Floors, OUTPUT_WEIGHT } from './floors.ts';
 import type { LawParts } from './law-parts.ts';
 import { inputOf } from './prompts.ts';
@@ -29,7 +29,8 @@ export class ProviderLaws {
     const { jobs } = parts.plan;
     this.#mostTokens = Math.max(0, ...jobs.map(({ words }) => words));
     // The longest prompt that is charged, on an estimate at first: one to be continued comes with its answer so far.
-    this.#mostInput = Math.max(0, ...jobs.map((job) => demandOf(inputOf(job)).promptTokens + job.words));
+    const inputs = jobs.map((job) => demandOf(inputOf(job)).promptTokens + job.words);
+    this.#mostInput = Math.max(QUEUE.minInputTokens, ...inputs);
     this.#tools = new Set(parts.plan.jobs.filter(({ tools }) => tools).map(({ index }) => index));
   }
 
@@ -48,7 +49,8 @@ export class ProviderLaws {
   served({ node, served, backlogged }: Floor, account: number, tokens: number): void {
     served.set(account, (served.get(account) ?? 0) + OUTPUT_WEIGHT * tokens);
     if (backlogged.size < 2) return;
-    const bound = 2 * Math.max(this.#mostInput, OUTPUT_WEIGHT * node.plan.slots * this.#mostTokens) + this.#mostInput;
+    const most = node.plan.slots * (this.#mostInput + this.#mostTokens);
+    const bound = 2 * OUTPUT_WEIGHT * most + this.#mostInput;
     for (const [a, ofA] of backlogged) {
       for (const [b, ofB] of backlogged) {
         if (a >= b) continue;
