@@ -212,8 +212,11 @@ export const PULL = {
 export const QUEUE = {
   /** Accounts whose counter is kept in each lane besides those that have a job here: a mesh of the size we measure. */
   maxAccounts: 1_024,
-  /** What every start is charged at least: a call costs the engine time, and perhaps a model's loading, however little it reads. */
-  minInputTokens: 256,
+  /**
+   * What every start is charged at least, so that no job is free. Small: it may not outweigh a short question (256 made the gap
+   * of P13 22 times the bound).
+   */
+  minInputTokens: 16,
   /** A line is run ahead in thought so far; behind that it is only counted. */
   maxForecastJobs: 256,
   /** A forecast holds for so long unless the line changes: half of what a waiting job is told at. */
