@@ -80,7 +80,8 @@ export class Floors {
     floor.asked.add(asked);
     const to = (state: Asked['state']) => {
       if (asked.state === state) return;
-      if (asked.state === 'asked') asked.returns = floor.givenBack.delete(key);
+      // A kept place is taken by who enters, not by who is turned away before.
+      if (asked.state === 'asked' && state !== 'gone') asked.returns = floor.givenBack.delete(key);
       asked.state = state;
       asked.since = this.#world.now;
       if (state === 'gone') floor.asked.delete(asked);
