@@ -50,6 +50,12 @@ export const ERRORS = {
   cancelled: kind(499, 1),
   shutting_down: kind(503, 1, true),
 
+  // Credits.
+  insufficient_credits: kind(402, 5),
+  no_credits: kind(409, 1),
+  ledger_not_ready: kind(503, 1, true),
+  ledger_stopped: kind(409, 1),
+
   // A model could not be fetched.
   download_failed: kind(502, 1, true),
   disk_full: kind(507, 1),

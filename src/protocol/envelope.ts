@@ -10,7 +10,7 @@ import { decode, decodeCanonical, encode } from './cbor.ts';
 import { type Signer, verifySignature } from './signature.ts';
 
 /** What may be signed; each name is a domain of its own. */
-export type Signed = 'profile' | 'beat' | 'descriptor';
+export type Signed = 'profile' | 'beat' | 'descriptor' | 'entry' | 'voucher' | 'attestation' | 'checkpoint';
 
 const wireEnvelope = z.tuple([z.instanceof(Uint8Array), z.instanceof(Uint8Array)]);
 

@@ -1,0 +1,92 @@
+/**
+ * `/gogrid/ledger/1` and the ledger's gossip: how two nodes find what one of them lacks, and hand it over. The one who asks
+ * asks question after question on one stream; every question has one answer, bounded by `LEDGER.maxAnswerBytes`, so whoever is
+ * cut off goes on from what it has.
+ *
+ * Entries and attestations travel as the bytes that were signed (`docs/ledger.md`); everything here is only their wrapping.
+ */
+
+import { z } from 'zod';
+import { LEDGER } from '../limits/ledger.ts';
+
+const uint = z.int().nonnegative();
+const key = z.instanceof(Uint8Array).refine((bytes) => bytes.length === 32, 'is not 32 bytes');
+const entry = z.instanceof(Uint8Array).refine((bytes) => bytes.length <= LEDGER.maxEntryBytes, 'is too long');
+const attestation = z
+  .instanceof(Uint8Array)
+  .refine((bytes) => bytes.length <= LEDGER.maxAttestationBytes, 'is too long');
+const asked = <T extends z.ZodType>(item: T) => z.array(item).max(LEDGER.maxAsked);
+
+/** `[author, sequence, id]`. */
+export const wireName = z.tuple([key, uint, key]);
+export type WireName = z.infer<typeof wireName>;
+
+/**
+ * What a node holds of one account, in a line: `[author, tip sequence, tip id, certified sequence + 1, final sequence + 1,
+ * proof]`. The tip stands; certified and final count entries, 0 for none; `proof` is 32 bytes over the ids of the forks that are known
+ * of it, empty for none. Two nodes whose lines agree have nothing to give each other of this account.
+ */
+export const ledgerLine = z.tuple([key, uint, key, uint, uint, z.instanceof(Uint8Array)]);
+export type LedgerLine = z.infer<typeof ledgerLine>;
+
+export const ledgerAsk = z.discriminatedUnion('type', [
+  /** One hash over all lines. */
+  z.object({ type: z.literal('root') }),
+  /** A hash for each of `LEDGER.buckets` groups of accounts. */
+  z.object({ type: z.literal('buckets') }),
+  /** The lines of the accounts in these groups; `after` goes on behind that account of the first of them. */
+  z.object({
+    type: z.literal('lines'),
+    buckets: z.array(uint.max(LEDGER.buckets - 1)).max(LEDGER.buckets),
+    after: key.optional(),
+  }),
+  /** Standing entries of accounts: `[author, from sequence]`. As many as fit, in order, the first account first. */
+  z.object({ type: z.literal('chains'), from: asked(z.tuple([key, uint])) }),
+  /** Entries by name, whether they stand or not. */
+  z.object({ type: z.literal('entries'), names: asked(wireName) }),
+  /** Attestations over what is certified of accounts: `[author, from sequence]`; of claims all, else of the newest place. */
+  z.object({ type: z.literal('certificates'), from: asked(z.tuple([key, uint])) }),
+  /** Entries that prove the forks of accounts, with those in front of them from the fork on. */
+  z.object({ type: z.literal('proofs'), authors: asked(key) }),
+  /** The newest entries of one account that are there, standing or not: one, or all tips of a fork. */
+  z.object({ type: z.literal('head'), author: key }),
+]);
+export type LedgerAsk = z.infer<typeof ledgerAsk>;
+
+export const ledgerAnswer = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('root'), root: key, accounts: uint, entries: uint }),
+  z.object({ type: z.literal('buckets'), hashes: z.array(z.instanceof(Uint8Array)).max(LEDGER.buckets) }),
+  /** `more`: there are further lines behind the last one here. */
+  z.object({ type: z.literal('lines'), lines: z.array(ledgerLine).max(10_000), more: z.boolean() }),
+  /** `more`: what was asked for did not fit. */
+  z.object({ type: z.literal('entries'), entries: z.array(entry).max(10_000), more: z.boolean() }),
+  z.object({ type: z.literal('attestations'), attestations: z.array(attestation).max(10_000), more: z.boolean() }),
+]);
+export type LedgerAnswer = z.infer<typeof ledgerAnswer>;
+
+/** A message of gossip: new entries and attestations, in the order in which they came to be. */
+export const ledgerHint = z.tuple([z.array(entry).max(1_000), z.array(attestation).max(1_000)]);
+export type LedgerHint = z.infer<typeof ledgerHint>;
+
+/* ---- `/gogrid/witness/1` ---- */
+
+/** Asks a witness to attest entries, or whether it would: of a release alone before it is written. */
+export const witnessAsk = z.discriminatedUnion('type', [
+  /** What has the witness attested of these? What it has not, and stands there, it attests now. */
+  z.object({ type: z.literal('attest'), names: asked(wireName) }),
+  /** Would it attest a release alone of this leg at this cumulative? `[hold, leg, cumulative]`. */
+  z.object({
+    type: z.literal('may-release'),
+    hold: wireName,
+    leg: uint.max(LEDGER.maxLegs - 1),
+    cumulative: z.union([uint, z.bigint()]).transform(BigInt),
+  }),
+]);
+export type WitnessAsk = z.infer<typeof witnessAsk>;
+
+export const witnessAnswer = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('attestations'), attestations: z.array(attestation).max(LEDGER.maxAsked) }),
+  /** `inSecs`: 0 for yes; undefined for never. */
+  z.object({ type: z.literal('may-release'), inSecs: uint.optional() }),
+]);
+export type WitnessAnswer = z.infer<typeof witnessAnswer>;
