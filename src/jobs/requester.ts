@@ -18,7 +18,7 @@ import { Offer, type OfferDeps, type Placement } from './offer.ts';
 import type { JobOutput, JobSpec } from './output.ts';
 import { planResume } from './resume.ts';
 import { Round } from './round.ts';
-import type { Decision } from './routing/decision.ts';
+import type { Decision, Weighed } from './routing/decision.ts';
 import { WaitingLines, type WaitingOptions } from './waiting-line.ts';
 
 export interface RequesterOptions extends WaitingOptions {
@@ -171,11 +171,15 @@ export class Requester {
       ask.full = undefined;
       return this.#newRound(ask);
     }
-    const tookAWhile = this.#deps.clock.elapsed() - round.at >= JOB.askAgainMinMs;
     const again = isOutdated ? round.again : round.again + 1;
-    if (!(isOutdated || round.hasSkipped || tookAWhile) || again > JOB.maxAttempts) throw this.#refusal(ask, round);
+    if (again > JOB.maxAttempts || !(isOutdated || round.hasAsked || round.hasSkipped)) throw this.#refusal(ask, round);
+    // While somebody was asked others may have been heard of; those that said no may do it after a while.
+    const tookAWhile = this.#deps.clock.elapsed() - round.at >= JOB.askAgainMinMs;
+    const anybody = isOutdated || round.hasSkipped || tookAWhile;
     const next = await this.#newRound(ask, again);
-    if (next.decision.candidates.some(({ node, failed }) => !failed && !ask.refusedBy.has(node))) return next;
+    const mayTakeIt = ({ node, failed }: Weighed) =>
+      !failed && !ask.refusedBy.has(node) && (anybody || !round.wasOffered(node));
+    if (next.decision.candidates.some(mayTakeIt)) return next;
     throw this.#refusal(ask, { decision: next.decision, refusals: round.refusals });
   }
 

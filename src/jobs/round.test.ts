@@ -102,6 +102,38 @@ describe('what one peer finds wrong with a request', () => {
   });
 });
 
+describe('a node that is heard of while others are asked', () => {
+  const unheardOf = (node: SmallNode) => {
+    const { models } = node.engine;
+    node.engine.models = () => [];
+    return () => {
+      node.engine.models = models;
+    };
+  };
+
+  test.each([
+    ['says no', [{ type: 'reject', code: 'model_not_found', message: '' }]],
+    ['breaks off', []],
+  ] as const)('gets the job when the one that was known %s', async (_how, messages) => {
+    const [here, known, fresh] = smallMesh({ nodes: [{ models: [] }, {}, {}] }, new VirtualClock());
+    const heardOf = unheardOf(fresh!);
+    const asked = puppet(known!, (channel) => {
+      heardOf();
+      says(...messages)(channel);
+    });
+    const { text } = await collect(here!.requester.run(question('q'), never));
+    expect(text).toBe(answerTo('q', 12));
+    expect(asked.length).toBeLessThanOrEqual(2);
+  });
+
+  test('and nobody: who said no is not asked again at once', async () => {
+    const [here, known] = smallMesh({ nodes: [{ models: [] }, {}] }, new VirtualClock());
+    const asked = puppet(known!, says({ type: 'reject', code: 'model_not_found', message: '' }));
+    expect((await errorOf(collect(here!.requester.run(question('q'), never)))).code).toBe('model_not_found');
+    expect(asked).toHaveLength(1);
+  });
+});
+
 describe('a job that waits', () => {
   const seeing = (node: SmallNode, capabilities: string[]) => {
     const models = node.engine.models().map((model) => ({ ...model, capabilities }));

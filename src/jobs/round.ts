@@ -34,6 +34,7 @@ export class Round {
   readonly #ask: Ask;
   readonly #router: Router;
   readonly #order: readonly Weighed[];
+  readonly #offered = new Set<NodeId>();
   #asked = 0;
   /** Somebody who has the model that began the answer is busy. */
   #beganIsBusy = false;
@@ -53,9 +54,21 @@ export class Round {
   next(): Weighed | undefined {
     while (!this.isOutdated) {
       const candidate = this.#order[this.#asked++];
-      if (candidate === undefined || this.#isToBeAsked(candidate)) return candidate;
+      if (candidate === undefined) return undefined;
+      if (!this.#isToBeAsked(candidate)) continue;
+      this.#offered.add(candidate.node);
+      return candidate;
     }
     return undefined;
+  }
+
+  /** Somebody was offered the job, so that time has passed. */
+  get hasAsked(): boolean {
+    return this.#offered.size > 0;
+  }
+
+  wasOffered(node: NodeId): boolean {
+    return this.#offered.has(node);
   }
 
   /** That candidate is busy, and expects to have room by then. */

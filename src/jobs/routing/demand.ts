@@ -6,7 +6,19 @@ import { outputLimitOf } from '../bounds.ts';
 import { charsInCalls } from '../tool-calls.ts';
 import type { Demand } from './decision.ts';
 
+/** A job is looked at several times on its way, and its tools and its conversation may have megabytes. */
+const known = new WeakMap<JobInput, Demand>();
+
+/** @param input is not changed any more */
 export function demandOf(input: JobInput): Demand {
+  const before = known.get(input);
+  if (before !== undefined) return before;
+  const demand = demandIn(input);
+  known.set(input, demand);
+  return demand;
+}
+
+function demandIn(input: JobInput): Demand {
   const text = input.kind === 'chat' || input.kind === 'generate' ? input : undefined;
   const images = text === undefined ? 0 : imagesIn(text);
   const tools = input.kind === 'chat' ? (input.tools?.length ?? 0) : 0;

@@ -42,11 +42,11 @@ export class Discovery {
     }
   }
 
-  /** As `network/learn.ts`: a beat of somebody unknown; if no profile follows, its author is asked for it. */
+  /** As `network/learn.ts`: a beat names a profile that is not here; if none follows, its author is asked for it. */
   catchUp(host: Host, author: Host): void {
-    if (host.knows(author.id)) return;
+    if (!host.lacksProfileOf(author.id)) return;
     host.process.clock.after(MESH.catchUpAfterMs, () => {
-      if (!host.knows(author.id)) void this.ask(host, author.process.node, 'self').catch(() => undefined);
+      if (host.lacksProfileOf(author.id)) void this.ask(host, author.process.node, 'self').catch(() => undefined);
     });
   }
 

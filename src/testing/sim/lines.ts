@@ -56,10 +56,7 @@ export class LineLaws {
       const { index } = node;
       if (troubled.has(index) || !mayRun(job, node, from, plan) || node.program === undefined) return [];
       if (index === from) return [index];
-      const known = program.directory.get(node.id);
-      const takes = known?.beat.status === 'idle' || known?.beat.status === 'busy';
-      const serves = known?.profile.models.some(({ name }) => name === job.model) === true;
-      return takes && serves && network.mayUse(program.process, node.id) ? [index] : [];
+      return isTold(job, node, program) && network.mayUse(program.process, node.id) ? [index] : [];
     });
   }
 
@@ -94,8 +91,9 @@ export class LineLaws {
     for (const node of nodes) {
       const idleSince = this.#idleSince[node.index];
       if (idleSince === undefined || !mayRun(job, node, from, plan)) continue;
-      const known = node.index === from || program.directory.get(node.id) !== undefined;
-      if (!known || !network.reaches(from, node.index) || !network.reaches(node.index, from)) continue;
+      // Gossip may be lost, and a node whose clock was set back is not heard until it has caught up.
+      const told = node.index === from || isTold(job, node, program);
+      if (!told || !network.reaches(from, node.index) || !network.reaches(node.index, from)) continue;
       if (node.index !== from && !network.mayUse(program.process, node.id)) continue;
       const ms = world.now - Math.max(idleSince, since);
       if (ms <= MOVES_WITHIN_MS) continue;
@@ -112,6 +110,13 @@ export class LineLaws {
     const floor = this.#parts.floors.at(index);
     return floor === undefined || floor.process !== program.process || (floor.asked.size === 0 && floor.onEngine === 0);
   }
+}
+
+/** What a program has heard of a node last says that it has the model and takes jobs: it can act on nothing else. */
+function isTold({ model }: JobPlan, { id }: SimNode, { directory }: Client['program']): boolean {
+  const known = directory.get(id);
+  const takes = known?.beat.status === 'idle' || known?.beat.status === 'busy';
+  return takes && known.profile.models.some(({ name }) => name === model);
 }
 
 function mayRun(job: JobPlan, { index, plan }: SimNode, from: number, { nodes }: Plan): boolean {

@@ -40,6 +40,8 @@ export interface Host {
   /** Whether this node has heard who has these models. */
   serves(node: NodeId, model: string): boolean;
   knows(node: NodeId): boolean;
+  /** It has heard of nothing, or of an older profile than the one that the node's last beat names. */
+  lacksProfileOf(node: NodeId): boolean;
 }
 
 export class SimNetwork implements Wire {

@@ -1,16 +1,15 @@
 /** One simulated node: a machine with a disk and a key, on which its program runs, ends, and starts again. */
 
-import { createHash } from 'node:crypto';
 import type { Openers } from '../../capabilities/directory.ts';
 import type { ProviderChannel } from '../../jobs/ports.ts';
 import { MESH } from '../../limits/mesh.ts';
-import { type NodeId, nodeIdOf } from '../../protocol/ids.ts';
+import type { NodeId } from '../../protocol/ids.ts';
 import type { JobRequest } from '../../protocol/job.ts';
-import { type Signer, signerFromSeed } from '../../protocol/signature.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { WordEngine } from '../word-engine.ts';
 import type { Discovery } from './discovery.ts';
 import type { Disk } from './history.ts';
+import { idOf, signerOf } from './keys.ts';
 import type { SimNetwork } from './network.ts';
 import type { NodePlan } from './plan.ts';
 import { Process } from './process.ts';
@@ -118,23 +117,4 @@ export class SimNode {
     const logger: Logger = { trace: nothing, debug: nothing, info: nothing, warn: nothing, error, child: () => logger };
     return logger;
   }
-}
-
-/** Keys are the same in every history: checking a key costs milliseconds, once. */
-const signers: Signer[] = [];
-
-function signerOf(index: number): Signer {
-  const known = signers[index];
-  if (known !== undefined) return known;
-  const seed = createHash('sha256').update(`simulated node ${index}`).digest();
-  const fresh = signerFromSeed(seed);
-  signers[index] = fresh;
-  return fresh;
-}
-
-const ids: NodeId[] = [];
-
-export function idOf(index: number): NodeId {
-  ids[index] ??= nodeIdOf(signerOf(index).publicKey);
-  return ids[index];
 }

@@ -248,6 +248,10 @@ function hostOf({ id, process, asked }: ProgramParts, program: () => Program, pu
         .directory.get(node)
         ?.profile.models.some(({ name }) => name === model) === true,
     knows: (node) => program().directory.get(node) !== undefined,
+    lacksProfileOf: (node) => {
+      const known = program().directory.get(node);
+      return known === undefined || known.profile.number < known.beat.profileNumber;
+    },
   };
 }
 

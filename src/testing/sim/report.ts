@@ -2,6 +2,7 @@
 
 import type { Plan } from './plan.ts';
 import type { Result } from './simulate.ts';
+import type { TraceLine } from './trace.ts';
 
 export function describePlan({ seed, theme, nodes, jobs, faults, delayMs }: Plan): string {
   const serving = nodes.filter(({ models }) => models.length > 0).length;
@@ -11,14 +12,6 @@ export function describePlan({ seed, theme, nodes, jobs, faults, delayMs }: Plan
 /** @param ids of the nodes, to be called by their short names */
 export function tableOf({ plan, lines, violation, outcomes }: Result, ids: readonly string[]): string {
   const short = (text: string) => ids.reduce((all, id, index) => all.replaceAll(id, `n${index}`), text);
-  const rows = lines.map(({ at, node, job, text }) =>
-    [
-      at.toFixed(1).padStart(10),
-      (node === undefined ? '' : `n${node}`).padStart(4),
-      (job === undefined ? '' : `j${job}`).padStart(5),
-      short(text),
-    ].join('  '),
-  );
   const nodes = plan.nodes.map(({ models, slots, room, gapMs, friends, loadMs, prefillMs, maxJobMs }, index) =>
     models.length === 0
       ? `  n${index}: asks only${friends.length > 0 ? `; friends ${friends.map((n) => `n${n}`).join(' ')}` : ''}`
@@ -28,12 +21,28 @@ export function tableOf({ plan, lines, violation, outcomes }: Result, ids: reado
     describePlan(plan),
     ...nodes,
     '',
-    `${'ms'.padStart(10)}  ${'node'.padStart(4)}  ${'job'.padStart(5)}  what`,
-    ...rows,
+    ...rowsOf(lines, 'job', short),
     '',
     `jobs: ${[...outcomes].map(([name, count]) => `${count} ${name}`).join(', ')}`,
     violation === undefined
       ? 'every law held'
       : `VIOLATED ${violation.law} at ${violation.at.toFixed(1)} ms: ${short(violation.text)}`,
   ].join('\n');
+}
+
+/**
+ * The lines of a history under their headings.
+ * @param what the second column is about; its numbers begin with the same letter
+ * @param short makes a text readable
+ */
+export function rowsOf(lines: readonly TraceLine[], what: string, short: (text: string) => string): string[] {
+  const rows = lines.map(({ at, node, job, text }) =>
+    [
+      at.toFixed(1).padStart(10),
+      (node === undefined ? '' : `n${node}`).padStart(4),
+      (job === undefined ? '' : `${what[0]}${job}`).padStart(what.length + 2),
+      short(text),
+    ].join('  '),
+  );
+  return [`${'ms'.padStart(10)}  ${'node'.padStart(4)}  ${what.padStart(what.length + 2)}  what`, ...rows];
 }

@@ -3,13 +3,15 @@
 import type { Openers } from '../../capabilities/directory.ts';
 import { openBeat } from '../../protocol/beat.ts';
 import { openProfile } from '../../protocol/profile.ts';
+import { caughtBy } from './caught.ts';
 import { Client } from './client.ts';
 import { Discovery } from './discovery.ts';
 import { inflict } from './faults.ts';
+import { idOf } from './keys.ts';
 import { checkLeftOvers, Laws } from './laws.ts';
 import { LineLaws } from './lines.ts';
 import { SimNetwork } from './network.ts';
-import { idOf, SimNode } from './node.ts';
+import { SimNode } from './node.ts';
 import type { Plan } from './plan.ts';
 import type { Program } from './program.ts';
 import { randomOf } from './random.ts';
@@ -173,14 +175,6 @@ function* stopped(nodes: readonly SimNode[]) {
     const program = lastPrograms.get(node);
     if (program !== undefined) yield { index: node.index, process: program.process };
   }
-}
-
-/** What nobody caught is a violation of the history in which it happened. */
-function caughtBy(world: World): () => void {
-  const onRejection = (thrown: unknown) =>
-    world.violate('no-defect', `nobody caught ${thrown instanceof Error ? thrown.stack : String(thrown)}`);
-  process.on('unhandledRejection', onRejection);
-  return () => process.off('unhandledRejection', onRejection);
 }
 
 /** Each signature is checked when it is first seen in a history, and not again by every other directory. */
