@@ -8,8 +8,8 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { idOf } from '../src/testing/sim/keys.ts';
 import { addSummary, type ManyOptions, type Summary, simulateMany } from '../src/testing/sim/many.ts';
-import { idOf } from '../src/testing/sim/node.ts';
 import { type PlanBounds, planOf, without } from '../src/testing/sim/plan.ts';
 import { tableOf } from '../src/testing/sim/report.ts';
 import { shrink } from '../src/testing/sim/shrink.ts';

@@ -4,6 +4,7 @@
  */
 
 import os from 'node:os';
+import path from 'node:path';
 import { runCli } from './cli/cli.ts';
 import { lineInput } from './cli/line-input.ts';
 import { programName } from './cli/program.ts';
@@ -248,6 +249,8 @@ const world: World = {
   onCrash: (listener) => listen(CRASHES, listener),
   openSandbox: async () => (await import('./sandbox.ts')).openSandbox(),
   freeMemory: () => process.availableMemory(),
+  auditLedger: async (file) => (await import('./node/ledger-audit.ts')).auditFile(path.resolve(file)),
+  saveFile: async (file, parts) => (await import('./storage/export-file.ts')).saveFile(path.resolve(file), parts),
   edit,
   exit: (code) => process.exit(code),
 };

@@ -11,6 +11,7 @@ import { MESH } from './limits/mesh.ts';
 import { STOP } from './limits/program.ts';
 import { buildApi } from './node/api.ts';
 import type { NodeDeps } from './node/deps.ts';
+import { openLedger } from './node/ledger.ts';
 import { buildMesh, followEngine, type Mesh, wantedPort } from './node/mesh.ts';
 import { followNews, type Look } from './node/news.ts';
 import { buildPulls } from './node/pulls.ts';
@@ -44,17 +45,22 @@ export interface Node {
 /** Opens the home and builds a node; nothing answers before its `start`. @throws GoGridError */
 export async function createNode(config: Config, deps: NodeDeps): Promise<Node> {
   const stores = await openStores(deps);
+  const opened = await openLedger(config, deps, stores).catch(async (thrown: unknown) => {
+    await stores.close();
+    throw thrown;
+  });
   const worker = buildWorker(config, deps, stores);
-  const mesh = buildMesh(config, deps, stores, worker);
+  const mesh = buildMesh(config, deps, stores, worker, opened);
   const pulls = buildPulls(config, deps, worker.engine);
   worker.onStarterWanted = () => pulls.fetchStarter();
   worker.arriving = (model) => pulls.arriving(model);
   const api = buildApi(config, deps, stores, worker, mesh, pulls);
 
   const { engine, provider, directory } = worker;
-  const { network, announcer } = mesh;
+  const { network, ledger, announcer } = mesh;
   const notices = [...stores.warnings];
   const stops: (() => Promise<void> | void)[] = [() => stores.close()];
+  if (ledger !== undefined) stops.push(() => ledger.close());
   // What is left after the jobs have had their time closes the network and the database.
   const graceMs = Math.max(0, config.node.shutdown_grace_secs * 1000 - STOP.closingMs);
   let apiUrl = '';
@@ -78,6 +84,11 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
       );
     }
 
+    if (ledger !== undefined) {
+      stops.push(() => ledger.stop());
+      await ledger.start();
+    }
+
     await engineReady;
     worker.phase = 'running';
     announcer.start();
@@ -91,6 +102,8 @@ export async function createNode(config: Config, deps: NodeDeps): Promise<Node> 
     });
     stops.push(startPull(mesh.pull, mesh.requester, network));
 
+    api.credits.start();
+    stops.push(() => api.credits.stop());
     apiUrl = await api.start();
     stops.push(() => drain());
   }

@@ -1,12 +1,13 @@
-/** A mesh of real processes for a program of its own: built, started, ended, and a last line that says what came of it. */
+/** Real processes for a program of its own: built, started, ended, and a last line that says what came of it. */
 
-import { rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { FakeEngine } from '../engine/start.ts';
+import { type Finished, runGogrid } from '../harness/command.ts';
 import type { Environment } from '../harness/environment.ts';
 import { expectHealthy } from '../harness/findings.ts';
 import { type MemberOptions, Mesh } from '../harness/mesh.ts';
-import type { NodeProcess } from '../harness/node-process.ts';
+import { type NodeOptions, NodeProcess } from '../harness/node-process.ts';
 import { useRun } from '../harness/run.ts';
 import { openRun } from '../harness/setup.ts';
 
@@ -14,18 +15,30 @@ export interface GroundOptions {
   /** Such as `chaos`. */
   readonly name: string;
   readonly seed: number;
-  readonly members: readonly MemberOptions[];
-  readonly env: Environment;
+}
+
+/** Where a program of its own plays: what it starts here is ended at the end. */
+export interface Ground {
+  readonly folder: string;
+  /** One member for each node. */
+  mesh(members: readonly MemberOptions[], env: Environment): Promise<Mesh>;
+  node(options: Omit<NodeOptions, 'folder'>): Promise<NodeProcess>;
+  /** Runs a command of the program to its end. */
+  gogrid(args: readonly string[]): Promise<Finished>;
 }
 
 /**
- * Plays on a mesh of its own. Sets the exit code: 0 when nothing is wrong.
+ * Plays on ground of its own. Sets the exit code: 0 when nothing is wrong.
  * @param play returns what is wrong, as sentences
  */
-export async function playOn(options: GroundOptions, play: (mesh: Mesh) => Promise<readonly string[]>): Promise<void> {
+export async function playOn(
+  options: GroundOptions,
+  play: (ground: Ground) => Promise<readonly string[]>,
+): Promise<void> {
   const { run, close } = await openRun(options.name, options.seed);
   useRun(run);
   const folder = path.join(run.folder, options.name);
+  await mkdir(folder, { recursive: true });
   // A node that is started again takes the place of its older self.
   const nodes = new Map<string, NodeProcess>();
   const engines: FakeEngine[] = [];
@@ -33,10 +46,19 @@ export async function playOn(options: GroundOptions, play: (mesh: Mesh) => Promi
     node: (node: NodeProcess) => void nodes.set(node.name, node),
     engine: (engine: FakeEngine) => void engines.push(engine),
   };
+  const ground: Ground = {
+    folder,
+    mesh: (members, env) => Mesh.start({ folder, members, env, started, within: 60_000 }),
+    async node(of) {
+      const node = await NodeProcess.start({ ...of, folder });
+      started.node(node);
+      return node;
+    },
+    gogrid: (args) => runGogrid(args, { folder }),
+  };
   let wrong: readonly string[];
   try {
-    const mesh = await Mesh.start({ folder, members: options.members, env: options.env, started, within: 60_000 });
-    wrong = await play(mesh);
+    wrong = await play(ground);
   } catch (error) {
     wrong = [error instanceof Error ? (error.stack ?? error.message) : String(error)];
   }

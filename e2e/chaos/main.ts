@@ -26,8 +26,8 @@ const options = {
 const shape = `${options.providers} providers, ${options.requesters} requesters with a client of each kind`;
 console.log(`chaos: seed ${options.seed}, ${options.strikes} strikes, ${shape}`);
 
-const ground = { name: 'chaos', seed: options.seed, members: chaosMembers(options), env: CHAOS_SETTINGS };
-await playOn(ground, async (mesh) => {
+await playOn({ name: 'chaos', seed: options.seed }, async (ground) => {
+  const mesh = await ground.mesh(chaosMembers(options), CHAOS_SETTINGS);
   const figures = await chaos(mesh, options);
   console.log([`seed        ${options.seed}, ${seconds().trim()} s`, ...figures.lines()].join('\n'));
   return figures.violations;

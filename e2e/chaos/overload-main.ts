@@ -14,7 +14,8 @@ const { values } = parseArgs({
 const options = { secs: Number(values.secs), seed: Number(values.seed), requesters: 2, providers: 2 };
 console.log(`overload: ${options.secs} s, seed ${options.seed}`);
 
-await playOn({ name: 'overload', seed: options.seed, members: overloadMembers(options), env: {} }, async (mesh) => {
+await playOn({ name: 'overload', seed: options.seed }, async (ground) => {
+  const mesh = await ground.mesh(overloadMembers(options), {});
   const report = await overload(mesh, options);
   console.log(overloadLines(report).join('\n'));
   return report.violations;

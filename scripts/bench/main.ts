@@ -12,6 +12,7 @@ import { handover } from './handover.ts';
 import { hop } from './hop.ts';
 import { idle } from './idle.ts';
 import { join } from './join.ts';
+import { ledger } from './ledger.ts';
 import { overload } from './overload.ts';
 import { endWithParent, inOwnNetwork, runInOwnNetwork } from './own-network.ts';
 import { leaveNothing, ROOT } from './processes.ts';
@@ -26,6 +27,7 @@ const ALL: readonly Benchmark[] = [
   saturated,
   handover,
   join,
+  ledger,
   gossip,
   idle,
   fairness,

@@ -48,12 +48,16 @@ export function joining(...nodes: readonly MeasuredNode[]): Settings {
 }
 
 /**
- * Starts a node in a new home and waits until it is ready.
+ * Starts a node and waits until it is ready.
  * @param program the bundle's `gogrid.js`
+ * @param home by default a new one
  * @throws Error with its last words when it ends before
  */
-export async function startNode(program: string, settings: Settings): Promise<MeasuredNode> {
-  const home = newFolder('home');
+export async function startNode(
+  program: string,
+  settings: Settings,
+  home: string = newFolder('home'),
+): Promise<MeasuredNode> {
   const startedAt = performance.now();
   const child = start(NODE, [program, 'up', '--home', home, '--json'], {
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -46,8 +46,9 @@ export function openApiText(): string {
   });
 }
 
-function operation({ path, summary, query, body, answer, stream, open }: ControlRoute): Json {
-  const content: Json = { 'application/json': { schema: schemaOf(answer, 'output') } };
+function operation({ path, summary, query, body, answer, stream, events, open }: ControlRoute): Json {
+  const type = events === true ? 'text/event-stream' : 'application/json';
+  const content: Json = { [type]: { schema: schemaOf(answer, 'output') } };
   if (stream !== undefined) content['application/x-ndjson'] = { schema: schemaOf(stream, 'output') };
   return {
     tags: ['control'],

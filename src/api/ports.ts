@@ -10,7 +10,17 @@ import type {
   PeerList,
   RuntimeHealth,
 } from '../contract/control.ts';
+import type {
+  Balance,
+  CreditHistory,
+  CreditSummary,
+  LedgerEntries,
+  LedgerHead,
+  LedgerVerification,
+  TransferAnswer,
+} from '../contract/credits.ts';
 import type { Diagnosis } from '../contract/doctor.ts';
+import type { NodeEvent } from '../contract/events.ts';
 import type { Network, NetworkChanges } from '../contract/network.ts';
 import type { PullState } from '../contract/pulls.ts';
 import type { JobSpec } from '../jobs/output.ts';
@@ -99,6 +109,57 @@ export interface Descriptor {
    * @throws GoGridError `not_founder`, `not_built`, `invalid_descriptor`
    */
   reissue(changes: NetworkChanges): Promise<Network>;
+}
+
+/** The account of this node. Every method throws, or rejects with, GoGridError `no_credits` in a mesh that has none. */
+export interface Credits {
+  balance(): Balance;
+  /** @param before the `next` of the page before; undefined for the first */
+  history(before: number | undefined, limit: number): Promise<CreditHistory>;
+  summary(): Promise<CreditSummary>;
+  /**
+   * Resolves when the entry is on the disk.
+   * @throws GoGridError `insufficient_credits`, `ledger_not_ready`, `ledger_stopped`, `invalid_request`, `overloaded`
+   */
+  transfer(order: CreditOrder): Promise<TransferAnswer>;
+}
+
+export interface CreditOrder {
+  readonly to: NodeId;
+  /** Microcredits, from 1. */
+  readonly amount: bigint;
+  readonly memo: string;
+  /** Two orders with one are one. */
+  readonly requestId: string | undefined;
+}
+
+/** The ledger as this node holds it; like `Credits` in a mesh that has none. */
+export interface LedgerAccess {
+  head(): Promise<LedgerHead>;
+  /** Takes 0.2 to 0.5 ms an entry or attestation; while one check runs, whoever asks gets its answer. */
+  verify(): Promise<LedgerVerification>;
+  /** Entries of one account, of this node's own where none is named, from a sequence on. */
+  entries(author: NodeId | undefined, from: number, limit: number): Promise<LedgerEntries>;
+  /** All of it, as JSON lines without their ends. */
+  exportLines(): AsyncIterable<string>;
+}
+
+/** What happens in this node. */
+export interface Events {
+  /**
+   * What came behind the event of this id, or `missed` and what is left, when that is not known any more.
+   * @param lastId undefined for somebody who begins
+   */
+  after(lastId: string | undefined): readonly SentEvent[];
+  /** Id of the last one so far. */
+  newest(): string;
+  /** Calls back with every new one; returns the way to stop it. */
+  follow(listener: (event: SentEvent) => void): () => void;
+}
+
+export interface SentEvent {
+  readonly id: string;
+  readonly event: NodeEvent;
 }
 
 /** Getting models to this machine, and away from it. */

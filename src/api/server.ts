@@ -10,23 +10,29 @@ import { API } from '../limits/api.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createApp, type Gate } from './app.ts';
 import { controlRoutes } from './control.ts';
+import { creditRoutes } from './credits.ts';
 import { doctorRoutes } from './doctor.ts';
+import { eventRoutes } from './events.ts';
 import { Exchanges } from './exchange.ts';
 import { explainRoutes } from './explain.ts';
 import { createGuard, createKeyCheck, type GuardOptions } from './guard.ts';
 import { isLoopback } from './hosts.ts';
+import { ledgerRoutes } from './ledger.ts';
 import { boundedServer, type Listening, listen } from './listeners.ts';
 import { networkRoutes } from './network.ts';
 import { ollamaRoutes } from './ollama/routes.ts';
 import { openAiRoutes } from './openai/routes.ts';
 import type {
   Catalogue,
+  Credits,
   Descriptor,
   Doctor,
   Doorkeeper,
+  Events,
   Explain,
   Friends,
   Jobs,
+  LedgerAccess,
   Logs,
   Pulls,
   Runtime,
@@ -56,6 +62,9 @@ export interface ApiDeps {
   readonly jobs: Jobs;
   readonly pulls: Pulls;
   readonly descriptor: Descriptor;
+  readonly credits: Credits;
+  readonly ledger: LedgerAccess;
+  readonly events: Events;
   readonly logs: Logs;
   readonly stopNode: StopNode;
   readonly doctor: Doctor;
@@ -100,6 +109,9 @@ export function createApi(options: ApiOptions, deps: ApiDeps): Api {
   doctorRoutes(app, deps);
   pullRoutes(app, { ...deps, exchanges });
   networkRoutes(app, deps);
+  creditRoutes(app, deps);
+  ledgerRoutes(app, { ...deps, exchanges });
+  eventRoutes(app, { ...deps, exchanges });
   privacyRoutes(app, deps);
   explainRoutes(app, { ...deps, exchanges, privacy: options.privacy });
 

@@ -139,17 +139,66 @@ export const COMMANDS: readonly Command[] = [
     load: () => import('./jobs.ts'),
   },
   {
+    name: 'credits',
+    summary: 'Show credits, and send them',
+    usage: [
+      'credits [balance]',
+      'credits history [--limit N]',
+      'credits transfer <to> <amount> [--memo TEXT] [--yes]',
+      'credits grant <to> <amount> [--yes]',
+    ],
+    details:
+      'What the account of this node has, what of it is set aside or promised, and what came and went. Amounts are credits, with ' +
+      'up to six digits behind the point. transfer sends some to another machine, named as for `gogrid peers`, or to an ' +
+      'account by its whole id; it asks first, since what is sent cannot be taken back. The other side accepts by itself. grant ' +
+      'is a transfer with the memo "grant", for the node that gives newcomers their first credits. An entry is final when ' +
+      'nobody can take it back any more.',
+    example: {
+      line: 'gogrid credits transfer kitchen 1.5 --memo thanks',
+      does: 'sends one and a half credits to kitchen',
+    },
+    options: [
+      {
+        name: 'limit',
+        short: 'n',
+        kind: 'text',
+        placeholder: 'N',
+        doc: 'how many lines of history, 1 to 1000 (default 50)',
+      },
+      { name: 'memo', kind: 'text', placeholder: 'TEXT', doc: 'what for, at most 128 bytes; everybody can read it' },
+      { name: 'yes', short: 'y', kind: 'switch', doc: 'send without asking' },
+    ],
+    load: () => import('./credits.ts'),
+  },
+  {
+    name: 'ledger',
+    summary: 'Show and check the ledger of the mesh, and take it along',
+    usage: ['ledger', 'ledger verify [FILE]', 'ledger export [FILE]'],
+    details:
+      'What this node holds: entries and their digest, the own log, the witnesses, and who signed twice for one place. verify ' +
+      'checks every signature, chain and amount again, here or, with FILE, in an export, for which it needs neither a node nor a ' +
+      'home: it ends with 1 and names the entry when something does not hold. export writes all of it as JSON lines, to standard ' +
+      'output without FILE.',
+    example: {
+      line: 'gogrid ledger export ledger.jsonl && gogrid ledger verify ledger.jsonl',
+      does: 'takes the ledger along and checks it, as anybody can on any machine',
+    },
+    options: [],
+    load: () => import('./ledger.ts'),
+  },
+  {
     name: 'network',
     summary: 'Show the mesh, make one, and change what its founder may change',
     usage: [
       'network [show]',
-      'network create --name NAME [--home DIR] [--genesis N] [--admission RULE] [--bootstrap ADDRESS]…',
+      'network create --name NAME [--home DIR] [--genesis N] [--witness ID]…',
+      'network create … [--admission RULE] [--bootstrap ADDRESS]…',
       'network reissue [--bootstrap ADDRESS]… [--admission RULE]',
     ],
     details:
       'A mesh is the nodes that share one descriptor. create makes one of your own: the key of its founder and a signed ' +
       'network.json, in a home that is empty. Other nodes take that file with --network-descriptor or ' +
-      'GOGRID_NETWORK_DESCRIPTOR, once. Its name and its credits never change; reissue, in the home of the founder, signs new ' +
+      'GOGRID_NETWORK_DESCRIPTOR, once. Its name, its credits and its witnesses never change; reissue, in the home of the founder, signs new ' +
       'bootstrap addresses, all of them in place of the old, or another admission rule. None of it needs a running node; one ' +
       'that runs learns of it at once.',
     example: {
@@ -163,6 +212,12 @@ export const COMMANDS: readonly Command[] = [
         kind: 'text',
         placeholder: 'N',
         doc: 'all the microcredits there will be, held by the founder (default 0: a mesh without credits)',
+      },
+      {
+        name: 'witness',
+        kind: 'text',
+        placeholder: 'ID',
+        doc: 'peer id of a node that attests the ledger; may be given several times (default: the founder)',
       },
       {
         name: 'admission',
@@ -258,6 +313,6 @@ export const COMMANDS: readonly Command[] = [
 
 /** Words that later versions will have as commands: saying so is kinder than a guess at another command. */
 export const PLANNED: readonly string[] = [
-  ...['restart', 'top', 'credits', 'ledger', 'pause', 'resume', 'invite', 'join'],
+  ...['restart', 'top', 'pause', 'resume', 'invite', 'join'],
   ...['keys', 'fleet', 'service', 'update', 'bench'],
 ];

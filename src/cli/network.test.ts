@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { network as networkSchema } from '../contract/network.ts';
 import { GoGridError } from '../errors.ts';
 import { readDescriptor } from '../protocol/descriptor-file.ts';
+import { nodeIdOf } from '../protocol/ids.ts';
+import { signerFromSeed } from '../protocol/signature.ts';
 import { type HomePaths, locateHome } from '../storage/home.ts';
 import { createMesh, reissueMesh, showMesh } from '../storage/network-file.ts';
 import { type SmallApi, smallApi, testKey, testNetwork } from '../testing/small-api.ts';
@@ -52,7 +54,7 @@ describe('network create', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toContain("The mesh 'home mesh' is made");
     expect(out).toContain(`gogrid up --network-descriptor ${paths.networkFile}`);
-    expect(out).toMatch(/^credits +9007199254740993 microcredits$/m);
+    expect(out).toMatch(/^credits +9007199254\.740993 credits$/m);
     expect(out).toMatch(/^admission +all$/m);
     const { core, terms } = readDescriptor(await readFile(paths.networkFile, 'utf8'));
     expect(core).toMatchObject({ name: 'home mesh', genesisMicrocredits: 9_007_199_254_740_993n });
@@ -69,8 +71,20 @@ describe('network create', () => {
     expect(JSON.parse((await gogrid(['show', '--json'])).out)).toEqual(made);
   });
 
+  it('names the witnesses of its ledger', async () => {
+    const [one, other] = [1, 2].map((seed) => nodeIdOf(signerFromSeed(new Uint8Array(32).fill(seed)).publicKey));
+    const witnesses = ['--witness', `${one},${other}`, '--witness', `${one}`];
+    const { code, out } = await gogrid(['create', '--name', 'm', '--genesis', '1', ...witnesses]);
+    expect(code).toBe(0);
+    expect(out).toMatch(new RegExp(`^witnesses +${one}\\n +${other}$`, 'm'));
+    const { terms } = readDescriptor(await readFile(paths.networkFile, 'utf8'));
+    expect(terms.witnesses.map(nodeIdOf)).toEqual([one, other]);
+  });
+
   it.each([
     [['create'], /needs a name/],
+    [['create', '--name', 'm', '--witness', 'kitchen'], /'kitchen' is not the PeerId of a node/],
+    [['reissue', '--witness', 'x'], /reissue takes no --witness/],
     [['create', '--name', ''], /name is empty/],
     [['create', '--name', 'a\u0007b'], /cannot be printed/],
     [['create', '--name', 'local'], /'local'/],
@@ -100,7 +114,7 @@ describe('network create', () => {
     await gogrid(['create', '--name', 'm']);
     const { code, err } = await gogrid(['create', '--name', 'n']);
     expect(code).toBe(2);
-    expect(err).toContain('identity.key, network.json');
+    expect(err).toContain('identity.key, identity.unused, network.json');
   });
 });
 

@@ -7,6 +7,7 @@ import { DESCRIPTOR } from '../limits/mesh.ts';
 import { SHOWN } from '../limits/program.ts';
 import { usage } from './arguments.ts';
 import { type Call, flagOf, printJson, sheetOf } from './command.ts';
+import { creditsText } from './credits-text.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { resolveSettings } from './settings.ts';
 import { type Cell, renderFacts } from './table.ts';
@@ -15,7 +16,7 @@ import { cut, printable, shellWord } from './text.ts';
 const RULES: readonly AdmissionRule[] = ['all', 'confirm', 'members'];
 /** Which flags go with which action; the others would be ignored, which is worse than a refusal. */
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  create: ['name', 'genesis', 'admission', 'bootstrap'],
+  create: ['name', 'genesis', 'admission', 'bootstrap', 'witness'],
   show: [],
   reissue: ['admission', 'bootstrap'],
 };
@@ -24,7 +25,7 @@ export async function run(call: Call): Promise<number> {
   const [action = 'show', ...more] = call.words;
   const flags = FLAGS[action];
   if (flags === undefined || more.length > 0) throw usage(`network cannot '${call.words.join(' ')}'`, 'network');
-  for (const name of ['name', 'genesis', 'admission', 'bootstrap']) {
+  for (const name of ['name', 'genesis', 'admission', 'bootstrap', 'witness']) {
     if (call.flags.has(name) && !flags.includes(name)) throw usage(`network ${action} takes no --${name}`, 'network');
   }
   if (action === 'create') return create(call);
@@ -40,6 +41,7 @@ async function create(call: Call): Promise<number> {
     name,
     genesisMicrocredits: genesisOf(flagOf(call, 'genesis')),
     terms: { bootstrap: bootstrapOf(call) ?? [], admission: admissionOf(call) ?? 'all' },
+    witnesses: listOf(call, 'witness') ?? [],
     createdAt: call.world.now(),
   });
   if (call.json) printJson(call, mesh);
@@ -67,10 +69,14 @@ function admissionOf(call: Call): AdmissionRule | undefined {
   return rule;
 }
 
-/** The flag may come several times, and hold several addresses parted by commas, as the setting does. */
+/** The flag may come several times, and hold several items parted by commas, as settings do. */
+function listOf(call: Call, flag: string): string[] | undefined {
+  const texts = call.flags.get(flag)?.flatMap((text) => text.split(','));
+  return texts && [...new Set(texts.map((text) => text.trim()).filter((text) => text !== ''))];
+}
+
 function bootstrapOf(call: Call): string[] | undefined {
-  const texts = call.flags.get('bootstrap')?.flatMap((text) => text.split(','));
-  const addresses = texts && [...new Set(texts.map((text) => text.trim()).filter((text) => text !== ''))];
+  const addresses = listOf(call, 'bootstrap');
   for (const address of addresses ?? []) {
     const problem = peerAddress(address);
     if (problem !== undefined) throw usage(`--bootstrap '${cut(address, SHOWN.maxValueChars)}' ${problem}`, 'network');
@@ -125,7 +131,7 @@ function facts(mesh: Network): (readonly [string, Cell])[] {
     ['network id', mesh.networkId],
     ['founder', mesh.isFounder ? `${founder} (this home)` : founder],
     ...(mesh.createdAt === null ? [] : ([['made', new Date(mesh.createdAt).toISOString()]] as const)),
-    ['credits', mesh.genesisMicrocredits === '0' ? 'none' : `${mesh.genesisMicrocredits} microcredits`],
+    ['credits', mesh.genesisMicrocredits === '0' ? 'none' : creditsText(mesh.genesisMicrocredits)],
     ['revision', String(mesh.revision)],
     ['admission', mesh.founder === null ? LOCAL_ADMISSION : mesh.admission],
     ...(mesh.pendingRestart?.includes('admission') === true ? ([['', PENDING]] as const) : []),

@@ -2,6 +2,7 @@
 
 import type { ConfigFile } from '../config/file.ts';
 import type { ResolvedConfig } from '../config/resolve.ts';
+import type { LedgerAudit } from '../contract/credits.ts';
 import type { AdmissionRule, Network, NetworkChanges } from '../contract/network.ts';
 import type { News } from '../contract/news.ts';
 import type { PullState } from '../contract/pulls.ts';
@@ -75,6 +76,8 @@ export interface MeshPlan {
   readonly name: string;
   readonly genesisMicrocredits: bigint;
   readonly terms: { readonly bootstrap: readonly string[]; readonly admission: AdmissionRule };
+  /** PeerIds of those who attest its ledger; the founder does where there are none. */
+  readonly witnesses: readonly string[];
   /** Milliseconds since 1970. */
   readonly createdAt: number;
 }
@@ -226,6 +229,10 @@ export interface World {
   lookAtPort(host: string, port: number): Promise<PortFacts>;
   /** The version of the Ollama at this address; undefined when none answers. */
   lookAtOllama(url: string): Promise<string | undefined>;
+  /** Checks an exported ledger; needs no home. @throws GoGridError `usage` when the file cannot be read */
+  auditLedger(file: string): Promise<LedgerAudit>;
+  /** Writes a file whole or not at all. @throws GoGridError `disk_full`, `usage` when it cannot be written there */
+  saveFile(file: string, parts: AsyncIterable<string>): Promise<void>;
   /** Opens a file in the user's editor, and waits for it; its exit code. */
   edit(file: string): Promise<number>;
   /** Ends the process at once. */

@@ -60,8 +60,9 @@ Everything is checked before the node starts, and all problems are told at once:
 | file | what |
 |---|---|
 | \`identity.key\` | who this node is: the 32-byte seed of its Ed25519 key (RFC 8032) as one line of base64. Keep a copy; whoever has it is this node. |
+| \`identity.unused\` | in a founder's home before its first start: its key has signed nothing yet. No copy of the home counts as unused. |
 | \`api.key\` | key of the control API, one line: \`Authorization: Bearer …\`. Take it away and restart to get a new one. |
-| \`data/\` | what the node remembers: jobs that ended, peers it met. Never the text of a prompt or an answer. |
+| \`data/\` | what the node remembers: jobs that ended, peers it met, the ledger. Never the text of a prompt or an answer. |
 | \`models/\` | models that this program runs itself: every \`*.gguf\` in it counts; \`engine.models_dir\` moves it |
 | \`logs/gogrid.log\` | one line of JSON per event; \`gogrid logs\` shows it |
 | \`gogrid.lock\` | process and address of the running node |

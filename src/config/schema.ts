@@ -296,7 +296,7 @@ export const SCHEMA = {
       type: 'boolean',
       default: false,
       doc: 'Work only for credits that witnesses have made final.',
-      built: false,
+      built: true,
     },
     stranger_cap_microcredits: {
       type: 'integer',
@@ -305,7 +305,7 @@ export const SCHEMA = {
       max: Number.MAX_SAFE_INTEGER,
       unit: 'microcredits',
       doc: 'Most credit that one account gets before its payment is final; all accounts together get 20 times it.',
-      built: false,
+      built: true,
     },
     lone_release_secs: {
       type: 'integer',
@@ -314,7 +314,7 @@ export const SCHEMA = {
       max: 31_536_000,
       unit: 'seconds',
       doc: 'Time after which a payer whose payee is gone may take back the rest of a hold.',
-      built: false,
+      built: true,
     },
   },
   privacy: {

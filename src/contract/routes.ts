@@ -20,7 +20,21 @@ import {
   runtimeHealth,
   stopping,
 } from './control.ts';
+import {
+  balance,
+  creditHistory,
+  creditHistoryQuery,
+  creditSummary,
+  exportLine,
+  ledgerEntries,
+  ledgerEntriesQuery,
+  ledgerHead,
+  ledgerVerification,
+  transferAnswer,
+  transferOrder,
+} from './credits.ts';
 import { diagnosis } from './doctor.ts';
+import { nodeEvent } from './events.ts';
 import { explainRequest, explanation } from './explanation.ts';
 import { network, networkChanges } from './network.ts';
 import { friendChoice, friendList } from './privacy.ts';
@@ -37,6 +51,8 @@ export interface ControlRoute {
   readonly answer: ZodType;
   /** Of the answer's lines, when the query asks for a stream of them. */
   readonly stream?: ZodType;
+  /** The answer is server-sent events without an end, each with one of `answer` as its data. */
+  readonly events?: boolean;
   /** Answered without a key. */
   readonly open?: boolean;
 }
@@ -114,6 +130,60 @@ export const controlRoutes = [
       'Who would answer a question, and why; takes the body and the headers of /v1/chat/completions, runs nothing',
     body: explainRequest,
     answer: explanation,
+  },
+  {
+    method: 'GET',
+    path: '/credits/balance',
+    summary: 'What the account of this node has, has promised, and is promised',
+    answer: balance,
+  },
+  {
+    method: 'GET',
+    path: '/credits/history',
+    summary: 'Why the balance is what it is: newest first, page by page',
+    query: creditHistoryQuery,
+    answer: creditHistory,
+  },
+  {
+    method: 'GET',
+    path: '/credits/summary',
+    summary: 'Earned, spent, received and sent: today, in seven days, in thirty',
+    answer: creditSummary,
+  },
+  {
+    method: 'POST',
+    path: '/credits/transfer',
+    summary: 'Sends credits to another account; answers when that is on the disk of this node',
+    body: transferOrder,
+    answer: transferAnswer,
+  },
+  {
+    method: 'GET',
+    path: '/ledger/head',
+    summary: 'What this node holds of the ledger, its own newest entry, witnesses and forks',
+    answer: ledgerHead,
+  },
+  {
+    method: 'GET',
+    path: '/ledger/verify',
+    summary: 'Checks every signature, chain and amount on the disk again, which takes a while in a large mesh',
+    answer: ledgerVerification,
+  },
+  {
+    method: 'GET',
+    path: '/ledger/entries',
+    summary:
+      'Entries of one account; with stream=true the whole ledger as JSON lines, which can be checked without a node',
+    query: ledgerEntriesQuery,
+    answer: ledgerEntries,
+    stream: exportLine,
+  },
+  {
+    method: 'GET',
+    path: '/events',
+    summary: 'What happens in this node, as server-sent events; goes on behind `Last-Event-ID`',
+    answer: nodeEvent,
+    events: true,
   },
   {
     method: 'GET',

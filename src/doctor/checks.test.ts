@@ -19,6 +19,7 @@ const node: NodeFacts = {
   apiRequiresKey: false,
   network: { addresses: ['/ip4/192.168.1.2/tcp/8443/p2p/12D3'], wantedPort: 8443, port: 8443 },
   peers: { admitted: 1, waiting: [], bootstrap: [] },
+  credits: { signing: 'ready', reason: undefined, ownFork: undefined, witnesses: { total: 4, quorum: 3, silent: [] } },
   clock: { aheadMs: [12, -40], movedMs: 0 },
 };
 const bootstrap = '/ip4/192.168.1.9/tcp/8443/p2p/12D3KooWOther';
@@ -45,6 +46,7 @@ describe('a node with which all is well', () => {
       'api',
       'network',
       'peers',
+      'credits',
       'clock',
       'home',
       'cache',
@@ -132,6 +134,46 @@ describe('network and peers', () => {
 
   it('being alone without having been told of anybody is no fault', () => {
     expect(of('peers', { peers: { admitted: 0, waiting: [], bootstrap: [] } })[0]).toMatch(/^ok/);
+  });
+});
+
+describe('credits', () => {
+  const credits = {
+    signing: 'ready',
+    reason: undefined,
+    ownFork: undefined,
+    witnesses: { total: 4, quorum: 3, silent: [] },
+  } as const;
+
+  it('a mesh without any has no finding of them', () => {
+    expect(of('credits', { credits: undefined })).toEqual([]);
+    expect(of('credits', {})).toEqual(['ok: ready to pay and to book; 4 of 4 witnesses show signs of life']);
+  });
+
+  it('a node that signs nothing says why, and what to do', () => {
+    const starting = { ...credits, signing: 'starting', reason: 'no peer is connected' } as const;
+    expect(of('credits', { credits: starting })).toEqual([
+      expect.stringMatching(/^warn: .*signs nothing yet.*: no peer is connected → .*gogrid peers/),
+      'ok: 4 of 4 witnesses show signs of life',
+    ]);
+    const stopped = { ...credits, signing: 'stopped', reason: 'its key is in use elsewhere' } as const;
+    expect(of('credits', { credits: stopped })[0]).toMatch(/^error: .*any more.*elsewhere → .*copied home/);
+    expect(diagnoseNode({ ...node, credits: stopped }, machine).healthy).toBe(false);
+  });
+
+  it('a log of its own that forked is an error while it is cut', () => {
+    const cut = { ...credits, ownFork: { sequence: 7, isCut: true } };
+    expect(of('credits', { credits: cut })[0]).toMatch(/^error: .*place 7 .*cut there.* → let one node alone/);
+    expect(of('credits', { credits: { ...credits, ownFork: { sequence: 7, isCut: false } } })[0]).toMatch(/^warn/);
+  });
+
+  it('too few witnesses are named, since nothing becomes final', () => {
+    const silent = (...names: string[]) =>
+      of('credits', { credits: { ...credits, witnesses: { ...credits.witnesses, silent: names } } });
+    expect(silent('seed')).toEqual([expect.stringMatching(/^ok: .*3 of 4 witnesses.*, seed not$/)]);
+    expect(silent('seed', 'attic')).toEqual([
+      expect.stringMatching(/^warn: 2 of 4 witnesses.*nothing becomes final → are these running: seed, attic\?/),
+    ]);
   });
 });
 

@@ -2,7 +2,15 @@
 
 import type { Diagnosis, Finding } from '../contract/doctor.ts';
 import { DOCTOR } from '../limits/program.ts';
-import type { AbsentFacts, FolderFacts, MachineFacts, NodeFacts, PortFacts, WaitingFacts } from './facts.ts';
+import type {
+  AbsentFacts,
+  CreditFacts,
+  FolderFacts,
+  MachineFacts,
+  NodeFacts,
+  PortFacts,
+  WaitingFacts,
+} from './facts.ts';
 
 /** A running node: what keeps it from being of use to this machine's programs, or to others. */
 export function diagnoseNode(node: NodeFacts, machine: MachineFacts): Diagnosis {
@@ -12,6 +20,7 @@ export function diagnoseNode(node: NodeFacts, machine: MachineFacts): Diagnosis 
     apiFinding(node),
     networkFinding(node),
     ...peerFindings(node),
+    ...creditFindings(node.credits),
     clockFinding(node),
     ...machineFindings(machine),
   ]);
@@ -133,6 +142,49 @@ function waitingFindings(waiting: readonly WaitingFacts[]): Finding[] {
     const verb = names.length === 1 ? 'waits' : 'wait';
     return names.length === 0 ? [] : [found('peers', 'warn', `${names.join(', ')} ${verb} ${text}`, fix)];
   });
+}
+
+function creditFindings(credits: CreditFacts | undefined): Finding[] {
+  if (credits === undefined) return [];
+  const { signing, reason, ownFork, witnesses } = credits;
+  const why = reason === undefined ? '' : `: ${reason}`;
+  const findings: Finding[] = [];
+  if (signing === 'stopped') {
+    const fix =
+      'end the other program that uses this key, a copied home as a rule; then stop this node and start it again';
+    findings.push(
+      found('credits', 'error', `this node signs nothing any more, so it neither pays nor books${why}`, fix),
+    );
+  } else if (signing === 'starting') {
+    const fix = 'it begins by itself as soon as a peer is connected that holds the ledger: gogrid peers';
+    findings.push(found('credits', 'warn', `this node signs nothing yet, so it neither pays nor books${why}`, fix));
+  }
+  if (ownFork !== undefined) findings.push(ownForkFinding(ownFork));
+  return [...findings, witnessFinding(witnesses, signing === 'ready' && ownFork === undefined)];
+}
+
+function ownForkFinding({ sequence, isCut }: NonNullable<CreditFacts['ownFork']>): Finding {
+  const what = `two entries were signed with the key of this account for place ${sequence} of its log`;
+  const fix = 'let one node alone use this key: a home that is copied needs a key of its own';
+  if (!isCut)
+    return found('credits', 'warn', `${what}; witnesses picked one, and what stands on the other is lost`, fix);
+  return found(
+    'credits',
+    'error',
+    `${what}: it is cut there, until witnesses pick one; what came after counts for nothing`,
+    fix,
+  );
+}
+
+function witnessFinding({ total, quorum, silent }: CreditFacts['witnesses'], isReady: boolean): Finding {
+  const there = total - silent.length;
+  const ready = isReady ? 'ready to pay and to book; ' : '';
+  if (there < quorum) {
+    const fix = `are these running: ${silent.join(', ')}? Until ${quorum} of ${total} do, credits go on under the caps of credits.stranger_cap_microcredits`;
+    return found('credits', 'warn', `${there} of ${total} witnesses show signs of life, so nothing becomes final`, fix);
+  }
+  const missing = silent.length === 0 ? '' : `, ${silent.join(', ')} not`;
+  return found('credits', 'ok', `${ready}${there} of ${total} witnesses show signs of life${missing}`);
 }
 
 /** Peers decide: of several the middle one, so that one wrong or lying clock does not. */

@@ -46,6 +46,23 @@ export interface BootstrapFacts {
   readonly waits: boolean;
 }
 
+/** The own account and the ledger, in a mesh that has credits. */
+export interface CreditFacts {
+  /** Whether this node signs entries. */
+  readonly signing: 'starting' | 'ready' | 'stopped';
+  /** Why it does not, in a sentence. */
+  readonly reason: string | undefined;
+  /** The place for which two entries of this account are known; undefined when there is none. */
+  readonly ownFork: { readonly sequence: number; readonly isCut: boolean } | undefined;
+  readonly witnesses: {
+    readonly total: number;
+    /** How many make an entry certain. */
+    readonly quorum: number;
+    /** Names of those of whom no sign of life came lately; their ids where they have no name. */
+    readonly silent: readonly string[];
+  };
+}
+
 /** What only a running node knows. Times are milliseconds. */
 export interface NodeFacts {
   readonly engine: EngineFacts;
@@ -76,6 +93,8 @@ export interface NodeFacts {
     readonly waiting: readonly WaitingFacts[];
     readonly bootstrap: readonly BootstrapFacts[];
   };
+  /** Undefined in a mesh without credits. */
+  readonly credits: CreditFacts | undefined;
   readonly clock: {
     /** For each peer: how far its clock was ahead of ours, by its newest signed statement. */
     readonly aheadMs: readonly number[];

@@ -61,3 +61,23 @@ export const API = {
   /** A follower of the log may be this far behind before lines are left out. */
   maxLogBacklogBytes: 1 * MIB,
 } as const;
+
+/** `/credits`, and `GET /events`. */
+export const CREDITS = {
+  maxListed: 1000,
+  defaultListed: 50,
+  /** A PeerId has 52 characters, a name of a node at most 64. */
+  maxNameChars: 128,
+} as const;
+
+/** `GET /events`. */
+export const EVENTS = {
+  /** Kept for clients that come back: an hour of a lively node. */
+  kept: 1_000,
+  /** Between two signs of life; proxies cut a silent stream after 30 s and more. */
+  aliveEveryMs: 15_000,
+  /** A reader that is so far behind is cut off; it comes back with `Last-Event-ID` and goes on, or learns that it missed some. */
+  maxBacklogBytes: 1 * MIB,
+  /** What a client is told to wait before it connects again. */
+  retryMs: 2_000,
+} as const;

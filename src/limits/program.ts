@@ -9,6 +9,8 @@ export const HOME = {
   maxConfigBytes: 1 * MIB,
   /** A key file is one line of under 50 characters; whatever is longer is no key file. */
   maxKeyFileBytes: 4 * KIB,
+  /** The key of a new mesh's founder counts as unused for so long; after that the first start asks its peers like any other. */
+  unusedKeyMs: 3_600_000,
   /** `gogrid.lock` holds a process id, an address and a time. */
   maxLockBytes: 4 * KIB,
   /** Log lines that wait for a disk that is behind; more are counted and dropped, memory stays. */
@@ -20,6 +22,18 @@ export const HOME = {
   /** Read from the end of the log for one answer of `GET /logs`. */
   maxLogReadBytes: 16 * MIB,
   logReadStepBytes: 256 * KIB,
+} as const;
+
+/** The node's database. */
+export const DATABASE = {
+  /** Changes written together, of several writers: some megabytes in memory. */
+  maxGroupChanges: 5_000,
+  /** Of a long range, held in memory by whoever reads it. */
+  readAheadBytes: 64 * KIB,
+  /** After a write that failed the database is opened again, not more often than this. */
+  reopenEveryMs: 5_000,
+  /** With less room opening it would fail too: what its log holds is written into a table then. */
+  reopenFreeBytes: 32 * MIB,
 } as const;
 
 /** The end of a node. */

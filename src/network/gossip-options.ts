@@ -16,7 +16,7 @@ export function gossipOptions(names: NetworkNames, admission: Admission): Partia
     msgIdFn: (message) => hash('sha256', message.data, 'buffer'),
     // Seen messages are found by it before anything else is done; it must resist collisions as the id does.
     fastMsgIdFn: (message) => hash('sha256', message.data ?? new Uint8Array(0), 'base64'),
-    allowedTopics: [names.profileTopic, names.beatTopic],
+    allowedTopics: [names.profileTopic, names.beatTopic, names.ledgerTopic],
     fallbackToFloodsub: false,
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,

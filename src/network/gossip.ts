@@ -1,11 +1,13 @@
 /**
- * Gossip: profiles and beats of the whole mesh. What comes in is judged in one fixed order, cheapest first: size, rate of
- * the peer that sent it, its author, directory, rate of its author. What passes is kept by the directory and passed on.
+ * Gossip: profiles and beats of the whole mesh, and hints of the ledger. What comes in is judged in one fixed order, cheapest
+ * first: size, rate of the peer that sent it, its author, directory, rate of its author. What passes is kept by the directory
+ * and passed on. Hints have many authors: the ledger judges them by rules of the same kind.
  */
 
 import { type GossipSub, type Message, TopicValidatorResult } from '@libp2p/gossipsub';
 import type { Clock } from '../clock.ts';
 import { GoGridError } from '../errors.ts';
+import { LEDGER } from '../limits/ledger.ts';
 import { MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -24,6 +26,8 @@ export interface GossipDeps {
   readonly onViolation: (node: NodeId, error: GoGridError) => void;
   /** A beat was taken from `from`, and the profile it names is not here. */
   readonly onMissingProfile: (author: NodeId, profileNumber: number, from: NodeId) => void;
+  /** Undefined in a mesh without credits: then nothing of the ledger is heard or passed on. */
+  readonly onHint: ((bytes: Uint8Array, from: NodeId) => Verdict) | undefined;
 }
 
 /** What comes in under one topic. */
@@ -69,12 +73,17 @@ export class Gossip {
     ] as const) {
       pubsub.topicValidators.set(name, (peer, message) => RESULTS[this.#judge(peer.toString(), message, topic)]);
     }
+    pubsub.topicValidators.set(
+      this.#names.ledgerTopic,
+      (peer, message) => RESULTS[this.#judgeHint(peer.toString(), message)],
+    );
   }
 
   /** @param pubsub a gossipsub that has started */
   start(pubsub: GossipSub): void {
     pubsub.subscribe(this.#names.profileTopic);
     pubsub.subscribe(this.#names.beatTopic);
+    if (this.#deps.onHint !== undefined) pubsub.subscribe(this.#names.ledgerTopic);
     this.#pubsub = pubsub;
   }
 
@@ -96,6 +105,11 @@ export class Gossip {
 
   publishBeat(bytes: Uint8Array): void {
     this.#publish(this.#names.beatTopic, bytes);
+  }
+
+  /** @param bytes at most `LEDGER.maxHintBytes` */
+  publishHint(bytes: Uint8Array): void {
+    this.#publish(this.#names.ledgerTopic, bytes);
   }
 
   #publish(topic: string, bytes: Uint8Array): void {
@@ -122,6 +136,14 @@ export class Gossip {
     taken(claims, from);
     // Only now is it sure who the author is: judged earlier, anybody could use up another's rate.
     return this.#authors.allows(claims.author) ? 'accept' : 'ignore';
+  }
+
+  #judgeHint(from: NodeId, { data }: Message): Verdict {
+    const { onHint } = this.#deps;
+    if (data.length > LEDGER.maxHintBytes) return this.#reject(from, `a hint of ${data.length} bytes`);
+    if (onHint === undefined || !this.#senders.allows(from)) return 'ignore';
+    const verdict = onHint(plain(data), from);
+    return verdict === 'reject' ? this.#reject(from, 'a hint that is malformed, forged, or of another mesh') : verdict;
   }
 
   #onBeat({ author, fields }: Claims, from: NodeId): void {

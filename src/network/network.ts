@@ -16,6 +16,7 @@ import { Admission } from './hello.ts';
 import { buildHostParts, type HostParts } from './host-parts.ts';
 import { JobStreams } from './jobs.ts';
 import { withoutStrangers } from './known-directory.ts';
+import { LedgerStreams } from './ledger.ts';
 import { createHost, type Host } from './libp2p.ts';
 import { portOf, startListening } from './listen.ts';
 import type {
@@ -29,11 +30,20 @@ import type {
   PeerView,
   WaitingPeer,
 } from './ports.ts';
-import { JOB_PROTOCOL, networkNames, STATE_PROTOCOL, WORK_PROTOCOL } from './protocols.ts';
+import {
+  JOB_PROTOCOL,
+  LEDGER_PROTOCOL,
+  networkNames,
+  STATE_PROTOCOL,
+  WITNESS_PROTOCOL,
+  WORK_PROTOCOL,
+} from './protocols.ts';
 import { BadCounts } from './rates.ts';
 import { StateExchange } from './state.ts';
 import { hangUp } from './streams.ts';
-import { addressOrder, type LoadedTransports, loadTransports, transportOf } from './transports.ts';
+import { addressOrder, type LoadedTransports, loadTransports } from './transports.ts';
+import { PeerViews } from './views.ts';
+import { WitnessStreams } from './witness.ts';
 import { WorkStreams } from './work.ts';
 
 export type { Network } from './ports.ts';
@@ -55,6 +65,9 @@ class MeshNetwork implements Network {
   readonly #state: StateExchange;
   readonly #jobs: JobStreams;
   readonly #work: WorkStreams;
+  readonly ledger: LedgerStreams;
+  readonly witness: WitnessStreams;
+  readonly #views: PeerViews;
   #parts: HostParts | undefined;
   #admitted = 0;
 
@@ -104,11 +117,30 @@ class MeshNetwork implements Network {
       clock,
       log,
       onViolation,
+      onHint: deps.ledger?.onHint,
       onMissingProfile: (author, number, from) => this.#parts?.learning.onMissingProfile(author, number, from),
     });
     this.#state = new StateExchange({ directory, own, descriptor: deps.descriptor, clock, onViolation });
     this.#jobs = new JobStreams({ onJob, clock, log, onViolation });
     this.#work = new WorkStreams({ onIdle, state: this.#state, directory, clock, onViolation });
+    this.ledger = new LedgerStreams({
+      handlers: deps.ledger,
+      admitted: () => this.#admission.admitted(),
+      connectionTo: (node) => this.#parts?.dialer.connectionTo(node),
+      publish: (hint) => this.#gossip.publishHint(hint),
+      clock,
+      log,
+      onViolation,
+    });
+    const reach = (node: NodeId, signal: AbortSignal) => this.#running.dialer.reach(node, signal);
+    this.witness = new WitnessStreams({ attest: deps.ledger?.attest, reach, clock, log, onViolation });
+    this.#views = new PeerViews({
+      self,
+      admission: this.#admission,
+      door: this.#door,
+      parts: () => this.#parts,
+      connections: (node) => this.#connections(node),
+    });
   }
 
   /* ---- life ---- */
@@ -166,7 +198,14 @@ class MeshNetwork implements Network {
       maxOutboundStreams: FRAME.maxOutboundStreams,
       runOnLimitedConnection: true,
     };
-    const served = { [STATE_PROTOCOL]: this.#state, [JOB_PROTOCOL]: this.#jobs, [WORK_PROTOCOL]: this.#work };
+    const { ledger } = this.#deps;
+    const served = {
+      [STATE_PROTOCOL]: this.#state,
+      [JOB_PROTOCOL]: this.#jobs,
+      [WORK_PROTOCOL]: this.#work,
+      ...(ledger !== undefined && { [LEDGER_PROTOCOL]: this.ledger }),
+      ...(ledger?.attest !== undefined && { [WITNESS_PROTOCOL]: this.witness }),
+    };
     for (const [protocol, streams] of Object.entries(served)) {
       const serve = this.#admission.guard((stream, connection) => void streams.serve(stream, connection));
       await host.handle(protocol, serve, limits);
@@ -224,6 +263,7 @@ class MeshNetwork implements Network {
     parts?.latencies.onLeft(node);
     parts?.discovery.onLeft();
     parts?.learning.onLeft();
+    this.ledger.onLeft(node);
     parts?.tend.onLeft(node);
     this.#deps.log.debug({ node }, 'a peer is gone');
     this.#emit({ type: 'peer-left', node });
@@ -296,26 +336,11 @@ class MeshNetwork implements Network {
   }
 
   view(node: NodeId): PeerView {
-    const hello = this.#admission.helloOf(node);
-    const connection = this.#parts?.dialer.connectionTo(node) ?? this.#connections(node).at(-1);
-    return {
-      node,
-      name: hello?.name ?? '',
-      version: hello?.version ?? '',
-      // A node of the directory that has no connection is admitted as soon as it has one.
-      admitted: this.#admission.isAdmitted(node) || (connection === undefined && this.#door.acceptance.accepts(node)),
-      connected: connection !== undefined,
-      outOfReach: connection === undefined && this.isOutOfReach(node),
-      route: this.route(node),
-      transport: connection === undefined ? undefined : transportOf(connection.remoteAddr.toString()),
-      latencyMs: this.latencyMs(node),
-      words: this.#door.words(node),
-      waitsFor: this.#admission.waitsFor(node),
-    };
+    return this.#views.view(node);
   }
 
   peers(): PeerView[] {
-    return [...this.#admission.admitted()].map((node) => this.view(node));
+    return this.#views.admitted();
   }
 
   admitted(): number {
@@ -323,7 +348,7 @@ class MeshNetwork implements Network {
   }
 
   waiting(): WaitingPeer[] {
-    return [...this.#admission.waiting()].map((waiting) => ({ ...this.view(waiting.node), ...waiting }));
+    return this.#views.waiting();
   }
 
   /* ---- what this node's user decides ---- */
@@ -395,9 +420,7 @@ class MeshNetwork implements Network {
   }
 
   route(node: NodeId): Route {
-    if (node === this.self) return 'local';
-    const connection = this.#parts?.dialer.connectionTo(node);
-    return connection?.remoteAddr.toString().includes('/p2p-circuit') === true ? 'relayed' : 'direct';
+    return this.#views.route(node);
   }
 
   latencyMs(node: NodeId): number | undefined {

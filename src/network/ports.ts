@@ -3,8 +3,10 @@
 import type { Clock } from '../clock.ts';
 import type { GoGridError } from '../errors.ts';
 import type { PeerLink, ProviderChannel, Route } from '../jobs/ports.ts';
+import type { LedgerLink, WitnessLink } from '../ledger/ports.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
+import type { LedgerAnswer, LedgerAsk, WitnessAnswer, WitnessAsk } from '../protocol/ledger.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** `accept`: new and true, pass it on. `ignore`: nothing new, or not for us. `reject`: its sender should not have sent it. */
@@ -93,6 +95,16 @@ export interface OwnDescriptor {
   sealed(): Uint8Array | undefined;
 }
 
+/** The ledger of this node, as peers reach it. */
+export interface LedgerHandlers {
+  /** A message of gossip; never throws. */
+  readonly onHint: (bytes: Uint8Array, from: NodeId) => Verdict;
+  /** An answer of at most `LEDGER.maxAnswerBytes`; what it rejects with ends the stream. */
+  readonly answer: (ask: LedgerAsk, from: NodeId) => Promise<LedgerAnswer>;
+  /** Only of a node that is a witness. */
+  readonly attest?: ((ask: WitnessAsk, from: NodeId) => Promise<WitnessAnswer>) | undefined;
+}
+
 export interface NetworkDeps {
   readonly directory: Directory;
   /** This node's own profile and beat, as they are now. */
@@ -109,6 +121,8 @@ export interface NetworkDeps {
   readonly onIdle: (node: NodeId, models: readonly string[], slots: number) => number;
   /** A node says in the DHT that jobs wait there for a model that this one serves. */
   readonly onWorkAdvertised: (node: NodeId) => void;
+  /** Absent in a mesh without credits: then nothing of the ledger is spoken. */
+  readonly ledger?: LedgerHandlers | undefined;
   readonly knownPeers: KnownPeers;
   readonly acceptedPeers: AcceptedPeers;
   readonly descriptor: OwnDescriptor;
@@ -191,6 +205,9 @@ export interface WaitingPeer extends PeerView {
 
 /** The network adapter, as the node drives it. */
 export interface Network extends PeerLink {
+  /** The mesh, as the ledger reaches it. */
+  readonly ledger: LedgerLink;
+  readonly witness: WitnessLink;
   /**
    * Listens, and begins to look for the mesh.
    * @throws GoGridError `port_in_use`, `invalid_config`

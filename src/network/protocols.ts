@@ -4,10 +4,13 @@ export const HELLO_PROTOCOL = '/gogrid/hello/1';
 export const STATE_PROTOCOL = '/gogrid/state/1';
 export const JOB_PROTOCOL = '/gogrid/job/1';
 export const WORK_PROTOCOL = '/gogrid/work/1';
+export const LEDGER_PROTOCOL = '/gogrid/ledger/1';
+export const WITNESS_PROTOCOL = '/gogrid/witness/1';
 
 export interface NetworkNames {
   readonly profileTopic: string;
   readonly beatTopic: string;
+  readonly ledgerTopic: string;
   readonly dhtProtocol: string;
 }
 
@@ -17,6 +20,7 @@ export function networkNames(networkId: Uint8Array): NetworkNames {
   return {
     profileTopic: `/${id}/profile/1`,
     beatTopic: `/${id}/beat/1`,
+    ledgerTopic: `/${id}/ledger/1`,
     dhtProtocol: `/gogrid/${id}/kad/1.0.0`,
   };
 }

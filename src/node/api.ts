@@ -1,6 +1,9 @@
 /** What programs and people talk to. */
 
+import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setImmediate as turn } from 'node:timers/promises';
+import { EventRing } from '../api/events.ts';
 import type { Descriptor, Doorkeeper, Friends, Runtime } from '../api/ports.ts';
 import { createCatalogue, createRuntime } from '../api/runtime.ts';
 import { createApi } from '../api/server.ts';
@@ -10,6 +13,7 @@ import type { Network as MeshAnswer } from '../contract/network.ts';
 import type { Network } from '../network/network.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { describeMesh } from '../storage/network-file.ts';
+import { buildCredits } from './credits.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
 import { buildDoctor } from './doctor.ts';
 import { bootstrapOf, type Mesh } from './mesh.ts';
@@ -36,7 +40,19 @@ export function buildApi(
     pulls,
     bootstrap: () => bootstrapOf(config, stores),
     meshModels: () => catalogue.models().length,
+    credits: () => credits.facts(),
     api: () => api.url(),
+  });
+  // An id of an event of another start means nothing in this one.
+  const events = new EventRing(randomBytes(4).toString('hex'), clock);
+  const credits = buildCredits(mesh.ledger, {
+    clock,
+    descriptor: () => stores.descriptor.current,
+    nameOf: nameFinder(config, deps, stores, worker, network),
+    isConnected: (node) => network.view(node).connected,
+    isAlive: (node) => directory.get(node) !== undefined,
+    publish: (event) => events.publish(event),
+    pause: () => turn(undefined),
   });
   const { host, port, require_key: requireKey } = config.api;
   const api = createApi(
@@ -60,6 +76,9 @@ export function buildApi(
       jobs: book,
       pulls,
       descriptor: buildDescriptor(deps, stores, mesh),
+      credits: credits.credits,
+      ledger: credits.ledger,
+      events,
       logs: deps.logs,
       stopNode: () => {
         worker.stopAsked();
@@ -70,7 +89,16 @@ export function buildApi(
       log: deps.logger.child({ part: 'api' }),
     },
   );
-  return api;
+  return { ...api, credits };
+}
+
+/** What a machine calls itself, as far as this one knows; empty when it does not. */
+function nameFinder(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, network: Network) {
+  return (node: NodeId): string => {
+    if (node === stores.self) return nodeName(config, deps.home);
+    const friend = stores.friends.list().find((known) => known.node === node);
+    return network.view(node).name || worker.lastNames.get(node) || friend?.name || '';
+  };
 }
 
 /** What the API says of this node and its peers. */

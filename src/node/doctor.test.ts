@@ -26,6 +26,7 @@ async function findings(waitsFor: 'here' | 'there' | 'both') {
     },
     pulls: { states: () => [] },
     bootstrap: () => [seed],
+    credits: () => undefined,
     meshModels: () => 0,
     api: () => 'http://127.0.0.1:4301',
   };

@@ -6,7 +6,7 @@ import { systemClock as clock } from '../clock.ts';
 import { isLoopback } from '../config/checks.ts';
 import type { Config } from '../config/settings.ts';
 import { diagnoseNode } from '../doctor/checks.ts';
-import type { BootstrapFacts, NodeFacts } from '../doctor/facts.ts';
+import type { BootstrapFacts, CreditFacts, NodeFacts } from '../doctor/facts.ts';
 import { readMachine } from '../machine/look.ts';
 import { portOf } from '../network/listen.ts';
 import type { Network } from '../network/network.ts';
@@ -23,6 +23,8 @@ export interface DoctorDeps {
   readonly bootstrap: () => readonly string[];
   /** Names of the models of the mesh, this machine's included. */
   readonly meshModels: () => number;
+  /** Undefined in a mesh without credits. */
+  readonly credits: () => CreditFacts | undefined;
   /** Where the API answers. */
   readonly api: () => string;
 }
@@ -38,7 +40,7 @@ export function buildDoctor(parts: DoctorDeps): Doctor {
 }
 
 function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
-  const { config, worker, network, pulls, bootstrap, meshModels, api } = parts;
+  const { config, worker, network, pulls, bootstrap, meshModels, credits, api } = parts;
   const { engine, directory } = worker;
   const { kind = engine.kind, state, version, hint } = engine.status();
   const addresses = network.addresses();
@@ -62,6 +64,7 @@ function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
       waiting: network.waiting().flatMap(({ name, waitsFor }) => (waitsFor === undefined ? [] : [{ name, waitsFor }])),
       bootstrap: bootstrap().map((address) => bootstrapFacts(network, address)),
     },
+    credits: credits(),
     clock: { aheadMs: [...aheadOf(directory)], movedMs },
   };
 }

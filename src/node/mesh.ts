@@ -13,12 +13,13 @@ import { DescriptorSpread } from '../network/spread.ts';
 import { isLocal } from '../protocol/descriptor.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
+import { buildLedger, ledgerHandlers, type OpenLedger } from './ledger.ts';
 import { randomPool } from './random-pool.ts';
 import type { Stores } from './stores.ts';
 import { buildPull } from './work.ts';
 import { CREDITS, type Worker } from './worker.ts';
 
-export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker: Worker) {
+export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker: Worker, opened?: OpenLedger) {
   const { logger, version } = deps;
   const { provider, directory } = worker;
   const log = logger.child({ part: 'network' });
@@ -54,11 +55,14 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
       clock,
       random: Math.random,
       log,
+      ...(opened !== undefined && { ledger: ledgerHandlers(opened, () => ledger?.witness) }),
       emit: (event) => {
         if (event.type === 'newer-descriptor') spread.heard(event.node, event.said);
+        ledger?.onNetworkEvent(event);
       },
     },
   );
+  const ledger = opened && buildLedger(opened, stores, network);
   const spread = new DescriptorSpread({ descriptor: stores.descriptor, network, clock, log });
   stores.descriptor.onChange(() => network.setBootstrap(bootstrapOf(config, stores)));
   const announcer = buildAnnouncer(config, deps, stores, worker, network);
@@ -75,7 +79,7 @@ export function buildMesh(config: Config, deps: NodeDeps, stores: Stores, worker
   };
   const requester = buildRequester(config, deps, stores, worker, network);
   worker.onModelsThere = (models) => requester.wake(models);
-  return { network, spread, announcer, requester, admission, pull };
+  return { network, ledger, spread, announcer, requester, admission, pull };
 }
 
 /** What this node says of itself, and when. */

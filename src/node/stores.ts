@@ -12,6 +12,7 @@ import { loadApiKey, loadIdentity } from '../storage/key-file.ts';
 import { LevelKnownPeers } from '../storage/known-peers.ts';
 import { openMesh, saveDescriptor } from '../storage/network-file.ts';
 import { LevelNetworkPort } from '../storage/network-port.ts';
+import { takeUnused } from '../storage/unused-key.ts';
 import type { NodeDeps } from './deps.ts';
 
 /** @throws GoGridError `home_in_use`, `home_unusable`, `damaged`, `invalid_descriptor`, `invalid_config`, `not_built` */
@@ -23,6 +24,7 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
     const { networkId } = mesh.descriptor;
     const history = await LevelJobHistory.open(database, log, clock.now());
     const identity = await loadIdentity(home);
+    const neverUsed = await takeUnused(home, clock.now());
     const apiKey = await loadApiKey(home);
     const signer = signerFromSeed(identity.value);
     const descriptor = new LiveDescriptor(mesh.descriptor, {
@@ -38,6 +40,9 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
       knownPeers: new LevelKnownPeers(database, networkId, log),
       port: await LevelNetworkPort.open(database, log),
       seed: identity.value,
+      /** Nobody can have an entry of this key: it was made at this start, or never used since its mesh was made. */
+      isNewKey: identity.created || neverUsed,
+      database,
       signer,
       self: nodeIdOf(signer.publicKey),
       networkId,

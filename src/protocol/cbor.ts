@@ -40,12 +40,8 @@ export function decode(bytes: Uint8Array, what: string): unknown {
  */
 export function decodeCanonical(bytes: Uint8Array, what: string): unknown {
   const value = decode(bytes, what);
-  if (!sameBytes(encode(value), bytes)) {
+  if (Buffer.compare(encode(value), bytes) !== 0) {
     throw new GoGridError({ code: 'protocol_violation', message: `${what} is not canonical CBOR` });
   }
   return value;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

@@ -10,11 +10,13 @@ import { z } from 'zod';
 import { LEDGER } from '../limits/ledger.ts';
 
 const uint = z.int().nonnegative();
-const key = z.instanceof(Uint8Array).refine((bytes) => bytes.length === 32, 'is not 32 bytes');
-const entry = z.instanceof(Uint8Array).refine((bytes) => bytes.length <= LEDGER.maxEntryBytes, 'is too long');
-const attestation = z
-  .instanceof(Uint8Array)
-  .refine((bytes) => bytes.length <= LEDGER.maxAttestationBytes, 'is too long');
+/** Of any memory: zod's own `instanceof` takes bytes for a view that nobody shares, which an answer need not be. */
+const bytesOf = (min: number, max: number) =>
+  z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length >= min && value.length <= max);
+const key = bytesOf(32, 32);
+const hash = bytesOf(0, 32);
+const entry = bytesOf(0, LEDGER.maxEntryBytes);
+const attestation = bytesOf(0, LEDGER.maxAttestationBytes);
 const asked = <T extends z.ZodType>(item: T) => z.array(item).max(LEDGER.maxAsked);
 
 /** `[author, sequence, id]`. */
@@ -26,7 +28,7 @@ export type WireName = z.infer<typeof wireName>;
  * proof]`. The tip stands; certified and final count entries, 0 for none; `proof` is 32 bytes over the ids of the forks that are known
  * of it, empty for none. Two nodes whose lines agree have nothing to give each other of this account.
  */
-export const ledgerLine = z.tuple([key, uint, key, uint, uint, z.instanceof(Uint8Array)]);
+export const ledgerLine = z.tuple([key, uint, key, uint, uint, hash]);
 export type LedgerLine = z.infer<typeof ledgerLine>;
 
 export const ledgerAsk = z.discriminatedUnion('type', [
@@ -40,11 +42,14 @@ export const ledgerAsk = z.discriminatedUnion('type', [
     buckets: z.array(uint.max(LEDGER.buckets - 1)).max(LEDGER.buckets),
     after: key.optional(),
   }),
-  /** Standing entries of accounts: `[author, from sequence]`. As many as fit, in order, the first account first. */
-  z.object({ type: z.literal('chains'), from: asked(z.tuple([key, uint])) }),
+  /**
+   * Standing entries of accounts: `[author, from sequence]`. As many as fit, in order, the first account first; `most` of
+   * each account, so that accounts that name each other's entries can be gone through in step.
+   */
+  z.object({ type: z.literal('chains'), from: asked(z.tuple([key, uint])), most: uint.min(1).optional() }),
   /** Entries by name, whether they stand or not. */
   z.object({ type: z.literal('entries'), names: asked(wireName) }),
-  /** Attestations over what is certified of accounts: `[author, from sequence]`; of claims all, else of the newest place. */
+  /** Attestations over what is certified of accounts: `[author, from sequence]`; of claims all, else of the first and of the newest place. */
   z.object({ type: z.literal('certificates'), from: asked(z.tuple([key, uint])) }),
   /** Entries that prove the forks of accounts, with those in front of them from the fork on. */
   z.object({ type: z.literal('proofs'), authors: asked(key) }),
@@ -55,7 +60,7 @@ export type LedgerAsk = z.infer<typeof ledgerAsk>;
 
 export const ledgerAnswer = z.discriminatedUnion('type', [
   z.object({ type: z.literal('root'), root: key, accounts: uint, entries: uint }),
-  z.object({ type: z.literal('buckets'), hashes: z.array(z.instanceof(Uint8Array)).max(LEDGER.buckets) }),
+  z.object({ type: z.literal('buckets'), hashes: z.array(hash).max(LEDGER.buckets) }),
   /** `more`: there are further lines behind the last one here. */
   z.object({ type: z.literal('lines'), lines: z.array(ledgerLine).max(10_000), more: z.boolean() }),
   /** `more`: what was asked for did not fit. */

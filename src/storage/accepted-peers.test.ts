@@ -1,44 +1,30 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
+import { smallDatabase } from '../testing/small-database.ts';
 import { LevelAcceptedPeers } from './accepted-peers.ts';
-import { type Database, openDatabase } from './database.ts';
 
 const peer = (n: number) => ({
   node: nodeIdOf(signerFromSeed(new Uint8Array(32).fill(n)).publicKey),
   name: `peer ${n}`,
 });
 const mesh = (n: number) => new Uint8Array(32).fill(n);
-let folder: string;
-let database: Database;
-
-beforeEach(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'gogrid-accepted-'));
-  database = await openDatabase(folder);
-});
-afterEach(async () => {
-  await database.close();
-  await rm(folder, { recursive: true });
-});
+const small = smallDatabase();
 
 it('what was decided in one mesh is there after a restart, and is nothing in another', async () => {
   const lists = { accepted: [peer(1), peer(2)], blocked: [peer(3)] };
-  expect(await new LevelAcceptedPeers(database, mesh(1)).load()).toEqual({ accepted: [], blocked: [] });
-  await new LevelAcceptedPeers(database, mesh(1)).save(lists);
-  await database.close();
-  database = await openDatabase(folder);
-  expect(await new LevelAcceptedPeers(database, mesh(1)).load()).toEqual(lists);
-  expect(await new LevelAcceptedPeers(database, mesh(2)).load()).toEqual({ accepted: [], blocked: [] });
+  expect(await new LevelAcceptedPeers(small.database, mesh(1)).load()).toEqual({ accepted: [], blocked: [] });
+  await new LevelAcceptedPeers(small.database, mesh(1)).save(lists);
+  await small.reopen();
+  expect(await new LevelAcceptedPeers(small.database, mesh(1)).load()).toEqual(lists);
+  expect(await new LevelAcceptedPeers(small.database, mesh(2)).load()).toEqual({ accepted: [], blocked: [] });
 });
 
 it('of what is damaged each list is read by itself, and a block is not lost without a word', async () => {
-  const store = new LevelAcceptedPeers(database, mesh(1));
+  const store = new LevelAcceptedPeers(small.database, mesh(1));
   const [key] = await keysAfter(store);
   const load = async (text: string) => {
-    await database.put(key!, text);
+    await small.database.put(key!, text);
     return store.load();
   };
   const nothing = { accepted: undefined, blocked: undefined };
@@ -55,5 +41,5 @@ it('of what is damaged each list is read by itself, and a block is not lost with
 
 async function keysAfter(store: LevelAcceptedPeers): Promise<string[]> {
   await store.save({ accepted: [], blocked: [] });
-  return database.keys().all();
+  return small.database.keys().all();
 }

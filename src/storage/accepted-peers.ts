@@ -1,17 +1,12 @@
 /** Peers that this node's user has accepted or blocked, one list a mesh: what was decided in one means nothing in another. */
 
 import { MESH } from '../limits/mesh.ts';
-import { isNodeId } from '../protocol/ids.ts';
 import type { Database } from './database.ts';
-
-interface Peer {
-  readonly node: string;
-  readonly name: string;
-}
+import { isNamedPeer, type NamedPeer } from './named-peer.ts';
 
 interface Lists {
-  readonly accepted: readonly Peer[];
-  readonly blocked: readonly Peer[];
+  readonly accepted: readonly NamedPeer[];
+  readonly blocked: readonly NamedPeer[];
 }
 
 export class LevelAcceptedPeers {
@@ -34,7 +29,7 @@ export class LevelAcceptedPeers {
 
   /** Replaces both lists; resolves when they are on the disk itself: a user who accepts is not asked again after a power cut. */
   async save(lists: Lists): Promise<void> {
-    await this.#database.put(this.#key, JSON.stringify(lists), { sync: true } as object);
+    await this.#database.put(this.#key, JSON.stringify(lists), { sync: true });
   }
 }
 
@@ -46,17 +41,12 @@ function parsed(text: string): Partial<Record<keyof Lists, unknown>> {
   }
 }
 
-function isPeer(item: unknown): item is Peer {
-  const { node, name } = (item ?? {}) as Partial<Record<keyof Peer, unknown>>;
-  return typeof node === 'string' && isNodeId(node) && typeof name === 'string';
-}
-
 /** Whoever cannot be read is asked about again. */
-function acceptedIn(list: unknown): Peer[] | undefined {
-  return Array.isArray(list) ? list.filter(isPeer).slice(0, MESH.maxAccepted) : undefined;
+function acceptedIn(list: unknown): NamedPeer[] | undefined {
+  return Array.isArray(list) ? list.filter(isNamedPeer).slice(0, MESH.maxAccepted) : undefined;
 }
 
 /** Whoever cannot be read would come in again: then the list as a whole is damaged. */
-function blockedIn(list: unknown): Peer[] | undefined {
-  return Array.isArray(list) && list.every(isPeer) ? list.slice(0, MESH.maxAccepted) : undefined;
+function blockedIn(list: unknown): NamedPeer[] | undefined {
+  return Array.isArray(list) && list.every(isNamedPeer) ? list.slice(0, MESH.maxAccepted) : undefined;
 }

@@ -1,12 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { MESH } from '../limits/mesh.ts';
 import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { type Logger, silentLogger } from '../telemetry/logger.ts';
-import { type Database, openDatabase } from './database.ts';
+import { smallDatabase } from '../testing/small-database.ts';
 import { LevelFriends } from './friends.ts';
 
 const peer = (n: number) => ({
@@ -14,27 +11,16 @@ const peer = (n: number) => ({
   name: `peer ${n}`,
 });
 const mesh = (n: number) => new Uint8Array(32).fill(n);
-let folder: string;
-let database: Database;
+const small = smallDatabase();
 
-const open = (n = 1, log: Logger = silentLogger) => LevelFriends.open(database, mesh(n), log);
-
-beforeEach(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), 'gogrid-friends-'));
-  database = await openDatabase(folder);
-});
-afterEach(async () => {
-  await database.close();
-  await rm(folder, { recursive: true });
-});
+const open = (n = 1, log: Logger = silentLogger) => LevelFriends.open(small.database, mesh(n), log);
 
 it('a friend is one after a restart, and is none in another mesh', async () => {
   const friends = await open();
   expect(friends.has(peer(1).node)).toBe(false);
   await friends.replace([peer(1), peer(2)]);
   expect(friends.has(peer(1).node)).toBe(true);
-  await database.close();
-  database = await openDatabase(folder);
+  await small.reopen();
   expect((await open()).list()).toEqual([peer(1), peer(2)]);
   expect((await open(2)).list()).toEqual([]);
 });
@@ -52,15 +38,15 @@ it('whoever is taken off is no friend from that moment on, and not after a resta
 
 it('of a damaged list nobody is a friend, and the log says so', async () => {
   await (await open()).replace([peer(1)]);
-  const [key = ''] = await database.keys().all();
+  const [key = ''] = await small.database.keys().all();
   for (const text of ['{', '{}', 'null', '7', '"x"']) {
-    await database.put(key, text);
+    await small.database.put(key, text);
     const warnings: string[] = [];
     const friends = await open(1, { ...silentLogger, warn: (_fields, message) => warnings.push(message) });
     expect(friends.list()).toEqual([]);
     expect(warnings).toEqual([expect.stringContaining('damaged')]);
   }
-  await database.put(key, JSON.stringify([{ node: 'x', name: 'y' }, null, peer(1), { node: peer(2).node }]));
+  await small.database.put(key, JSON.stringify([{ node: 'x', name: 'y' }, null, peer(1), { node: peer(2).node }]));
   expect((await open()).list()).toEqual([peer(1)]);
 });
 

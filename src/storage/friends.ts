@@ -2,24 +2,19 @@
 
 import { GoGridError } from '../errors.ts';
 import { MESH } from '../limits/mesh.ts';
-import { isNodeId, type NodeId } from '../protocol/ids.ts';
+import type { NodeId } from '../protocol/ids.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Database } from './database.ts';
-
-export interface Friend {
-  readonly node: NodeId;
-  /** As it was last known; may be empty. */
-  readonly name: string;
-}
+import { isNamedPeer, type NamedPeer } from './named-peer.ts';
 
 export class LevelFriends {
   readonly #database: Database;
   readonly #key: string;
-  readonly #friends = new Map<NodeId, Friend>();
+  readonly #friends = new Map<NodeId, NamedPeer>();
   /** Settles when the last write that was asked for is over, well or not. */
   #lastWrite: Promise<void> = Promise.resolve();
 
-  private constructor(database: Database, key: string, friends: readonly Friend[]) {
+  private constructor(database: Database, key: string, friends: readonly NamedPeer[]) {
     this.#database = database;
     this.#key = key;
     this.#fill(friends);
@@ -43,7 +38,7 @@ export class LevelFriends {
     return this.#friends.has(node);
   }
 
-  list(): readonly Friend[] {
+  list(): readonly NamedPeer[] {
     return [...this.#friends.values()];
   }
 
@@ -52,7 +47,7 @@ export class LevelFriends {
    * @param friends at most `MESH.maxFriends`
    * @returns when it is on the disk itself: whoever was taken off does not come back after a power cut
    */
-  replace(friends: readonly Friend[]): Promise<void> {
+  replace(friends: readonly NamedPeer[]): Promise<void> {
     this.#fill(friends);
     return this.#save();
   }
@@ -61,7 +56,7 @@ export class LevelFriends {
    * As `replace`, with this one too. Of several at once none undoes another.
    * @throws GoGridError `invalid_request` when the list is full
    */
-  async add(friend: Friend): Promise<void> {
+  async add(friend: NamedPeer): Promise<void> {
     if (this.#friends.size >= MESH.maxFriends && !this.#friends.has(friend.node)) {
       const message = `${MESH.maxFriends} peers are friends already, and that is the most`;
       throw new GoGridError({ code: 'invalid_request', message, hint: 'take one off the list: gogrid peers unfriend' });
@@ -75,7 +70,7 @@ export class LevelFriends {
     if (this.#friends.delete(node)) await this.#save();
   }
 
-  #fill(friends: readonly Friend[]): void {
+  #fill(friends: readonly NamedPeer[]): void {
     this.#friends.clear();
     for (const friend of friends.slice(0, MESH.maxFriends)) this.#friends.set(friend.node, friend);
   }
@@ -83,7 +78,7 @@ export class LevelFriends {
   /** One write after the other: a disk may end two that are on their way in either order. Each writes what holds by then. */
   #save(): Promise<void> {
     const write = this.#lastWrite.then(() =>
-      this.#database.put(this.#key, JSON.stringify(this.list()), { sync: true } as object),
+      this.#database.put(this.#key, JSON.stringify(this.list()), { sync: true }),
     );
     this.#lastWrite = write.catch(() => undefined);
     return write;
@@ -91,17 +86,12 @@ export class LevelFriends {
 }
 
 /** @returns undefined when it is not what was written */
-function friendsIn(text: string | undefined): Friend[] | undefined {
+function friendsIn(text: string | undefined): NamedPeer[] | undefined {
   if (text === undefined) return [];
   try {
     const list: unknown = JSON.parse(text);
-    return Array.isArray(list) ? list.filter(isFriend) : undefined;
+    return Array.isArray(list) ? list.filter(isNamedPeer) : undefined;
   } catch {
     return undefined;
   }
-}
-
-function isFriend(item: unknown): item is Friend {
-  const { node, name } = (item ?? {}) as Partial<Record<keyof Friend, unknown>>;
-  return typeof node === 'string' && isNodeId(node) && typeof name === 'string';
 }

@@ -1,7 +1,7 @@
 /**
  * The home folder: everything that a node keeps between starts.
  *
- * `config.toml`, `identity.key`, `api.key`, `network.json`, `data/`, `models/`, `logs/gogrid.log`, `gogrid.lock`.
+ * `config.toml`, `identity.key`, `identity.unused` of a founder, `api.key`, `network.json`, `data/`, `models/`, `logs/gogrid.log`, `gogrid.lock`.
  * Docs: docs/configuration.md.
  */
 

@@ -1,25 +1,12 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { JobRecord } from '../jobs/record.ts';
 import { JOB } from '../limits/jobs.ts';
 import { silentLogger } from '../telemetry/logger.ts';
-import { type Database, openDatabase } from './database.ts';
+import { smallDatabase } from '../testing/small-database.ts';
+import { openDatabase } from './database.ts';
 import { LevelJobHistory } from './job-history.ts';
 
-let folder: string;
-let database: Database;
-
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'gogrid-history-'));
-  database = await openDatabase(join(folder, 'data'));
-});
-
-afterEach(async () => {
-  await database.close();
-  await rm(folder, { recursive: true, force: true });
-});
+const small = smallDatabase();
 
 function record(n: number, changes: Partial<JobRecord> = {}): JobRecord {
   return {
@@ -49,7 +36,7 @@ function record(n: number, changes: Partial<JobRecord> = {}): JobRecord {
 }
 
 function reopened(): Promise<LevelJobHistory> {
-  return LevelJobHistory.open(database, silentLogger, 5_000);
+  return LevelJobHistory.open(small.database, silentLogger, 5_000);
 }
 
 describe('job history', () => {
@@ -64,7 +51,7 @@ describe('job history', () => {
 
   test('reads what an earlier version wrote', async () => {
     const { privacy: _p, seenBy: _s, decision: _d, ...older } = record(1);
-    await database.put('job/00000000001001/job-1/', JSON.stringify(older));
+    await small.database.put('job/00000000001001/job-1/', JSON.stringify(older));
     expect(await (await reopened()).get('job-1')).toEqual({ ...older, privacy: null, seenBy: [], decision: null });
   });
 
@@ -129,6 +116,6 @@ describe('job history', () => {
   });
 
   test('a second process is told who is in the way', async () => {
-    await expect(openDatabase(join(folder, 'data'))).rejects.toMatchObject({ code: 'home_in_use' });
+    await expect(openDatabase(small.folder)).rejects.toMatchObject({ code: 'home_in_use' });
   });
 });

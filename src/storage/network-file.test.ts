@@ -129,7 +129,7 @@ describe('a new mesh', () => {
     expect(identity.created).toBe(false);
     const founder = nodeIdOf(signerFromSeed(identity.value).publicKey);
     expect(shown).toMatchObject({ name: 'mine', founder, isFounder: true, genesisMicrocredits: '7', revision: 1 });
-    expect((await readdir(home.folder)).sort()).toEqual(['identity.key', 'network.json']);
+    expect((await readdir(home.folder)).sort()).toEqual(['identity.key', 'identity.unused', 'network.json']);
     expect(await showMesh(home, undefined)).toEqual(shown);
   });
 
@@ -140,7 +140,7 @@ describe('a new mesh', () => {
     await expect(createMesh(home, plan)).rejects.toMatchObject({
       code: 'usage',
       exit: 2,
-      message: expect.stringContaining('there is identity.key, network.json'),
+      message: expect.stringContaining('there is identity.key, identity.unused, network.json'),
     });
     expect(await readFile(home.networkFile, 'utf8')).toBe(before);
   });

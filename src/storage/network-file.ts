@@ -20,10 +20,12 @@ import {
   type TermsChanges,
 } from '../protocol/descriptor.ts';
 import { readDescriptor, writeDescriptor } from '../protocol/descriptor-file.ts';
+import { isNodeId, type NodeId, publicKeyOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { openDatabase } from './database.ts';
 import { type HomePaths, makeFolder, prepareHome, readSmallFile, replaceFile, unusable } from './home.ts';
 import { loadIdentity } from './key-file.ts';
+import { markUnused } from './unused-key.ts';
 
 /** The mesh of a home, and what to tell its user about how that was decided. */
 export interface FoundMesh {
@@ -138,6 +140,8 @@ export interface MeshPlan {
   readonly name: string;
   readonly genesisMicrocredits: bigint;
   readonly terms: TermsChanges;
+  /** PeerIds of those who attest its ledger; the founder does where there are none. */
+  readonly witnesses?: readonly NodeId[];
   /** Milliseconds since 1970. */
   readonly createdAt: number;
 }
@@ -147,7 +151,8 @@ export interface MeshPlan {
  * @throws GoGridError `usage` when the home is not empty, `invalid_descriptor`, `home_unusable`
  */
 export async function createMesh(home: HomePaths, plan: MeshPlan) {
-  const { name, genesisMicrocredits, createdAt, terms } = plan;
+  const { name, genesisMicrocredits, createdAt } = plan;
+  const terms = { ...plan.terms, ...(plan.witnesses !== undefined && { witnesses: plan.witnesses.map(witnessKey) }) };
   const make = (seed: Uint8Array) =>
     createDescriptor({ name, genesisMicrocredits, createdAt }, terms, signerFromSeed(seed));
   await expectEmpty(home);
@@ -160,7 +165,17 @@ export async function createMesh(home: HomePaths, plan: MeshPlan) {
   if (!identity.created) throw notEmpty(home, ['identity.key']);
   const descriptor = make(identity.value);
   await saveDescriptor(home, descriptor);
+  await markUnused(home, createdAt);
   return describeMesh(home, descriptor, descriptor.core.founder);
+}
+
+function witnessKey(node: NodeId): Uint8Array {
+  if (isNodeId(node)) return publicKeyOf(node);
+  throw new GoGridError({
+    code: 'invalid_descriptor',
+    message: `witnesses: '${node.slice(0, 80)}' is not the PeerId of a node`,
+    hint: '`gogrid status` on that machine shows it',
+  });
 }
 
 async function expectEmpty(home: HomePaths): Promise<void> {

@@ -82,6 +82,7 @@ export type LoopbackOptions = Partial<
   onJob?: NetworkDeps['onJob'];
   onIdle?: NetworkDeps['onIdle'];
   onWorkAdvertised?: NetworkDeps['onWorkAdvertised'];
+  ledger?: NetworkDeps['ledger'];
   knownPeers?: KnownPeers;
   acceptedPeers?: AcceptedPeers;
   /** Its descriptor; without one it is in a mesh of the tests that has none. */
@@ -140,6 +141,7 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
       onJob: options.onJob ?? refuse,
       onIdle: options.onIdle ?? (() => 0),
       onWorkAdvertised: options.onWorkAdvertised ?? (() => {}),
+      ledger: options.ledger,
       knownPeers: options.knownPeers ?? { load: async () => [], save: () => {} },
       acceptedPeers: options.acceptedPeers ?? rememberedPeers(),
       descriptor,

@@ -1,6 +1,7 @@
 /** The real API on a free port, with sources in memory: for tests of what clients see. */
 
 import { request } from 'node:http';
+import { EventRing } from '../api/events.ts';
 import { type Api, type ApiDeps, type ApiOptions, createApi } from '../api/server.ts';
 import { systemClock } from '../clock.ts';
 import type { Identity, LogLine, Model, NodeStatusAnswer, Peer, RuntimeHealth } from '../contract/control.ts';
@@ -9,6 +10,8 @@ import type { PullState } from '../contract/pulls.ts';
 import type { JobOutput, JobSpec, RunJob } from '../jobs/output.ts';
 import type { JobRecord } from '../jobs/record.ts';
 import type { Decision } from '../jobs/routing/decision.ts';
+import { buildCredits } from '../node/credits.ts';
+import { LOCAL_DESCRIPTOR } from '../protocol/descriptor.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 
 export const testKey = 'a0'.repeat(32);
@@ -56,6 +59,9 @@ export async function smallApi(options: Partial<ApiOptions> = {}, deps: Partial<
           revision: 2,
         }),
       },
+      credits: noLedger.credits,
+      ledger: noLedger.ledger,
+      events: new EventRing('test', systemClock),
       doctor: async () => ({
         running: true,
         healthy: true,
@@ -71,6 +77,19 @@ export async function smallApi(options: Partial<ApiOptions> = {}, deps: Partial<
   const url = await api.start();
   return { api, url, port: Number(new URL(url).port) };
 }
+
+/** A mesh without credits; `small-ledger.ts` has one that has. */
+const noLedger = buildCredits(undefined, {
+  clock: systemClock,
+  descriptor: () => LOCAL_DESCRIPTOR,
+  nameOf: () => '',
+  isConnected: () => false,
+  isAlive: () => false,
+  publish: () => {},
+  pause: async () => {},
+});
+
+export const noCredits = noLedger.credits;
 
 /** The mesh of the node, which is its founder's. */
 export const testNetwork: Network = {

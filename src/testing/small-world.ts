@@ -1,6 +1,7 @@
 /** A world of memory for commands: what they print, a home without a disk, signals by hand. */
 
 import type { Home, NodeSession, Processes, RunningNode, Typed, World } from '../cli/world.ts';
+import type { LedgerAudit } from '../contract/credits.ts';
 import type { MachineFacts } from '../doctor/facts.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 
@@ -39,6 +40,9 @@ export interface SmallWorldOptions {
   /** Bytes. */
   readonly freeMemory?: number;
   readonly edit?: (file: string) => Promise<number>;
+  readonly auditLedger?: (file: string) => Promise<LedgerAudit>;
+  /** What commands save, by file. */
+  readonly saved?: Map<string, string>;
   /** Waiting, instead of the real one where it gives something. */
   readonly wait?: (ms: number) => Promise<void> | undefined;
 }
@@ -104,6 +108,16 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
     },
     freeMemory: () => options.freeMemory ?? 8e9,
     edit: options.edit ?? (async () => 0),
+    auditLedger:
+      options.auditLedger ??
+      (async () => {
+        throw new Error('this world has no files');
+      }),
+    async saveFile(file, parts) {
+      let text = '';
+      for await (const part of parts) text += part;
+      options.saved?.set(file, text);
+    },
     exit(code) {
       exits.push(code);
       throw new Error(`ended with ${code}`);

@@ -1,0 +1,57 @@
+/** `gogrid ledger export`: the whole ledger as JSON lines, which `gogrid ledger verify FILE` checks anywhere. */
+
+import { GoGridError } from '../errors.ts';
+import { type Call, printJson } from './command.ts';
+import { connect, errorInStream } from './node-client.ts';
+import { spelled } from './program.ts';
+import { shellWord } from './text.ts';
+
+/** @param file where to; standard output without it */
+export async function exportLedger(call: Call, file: string | undefined): Promise<number> {
+  const { world } = call;
+  const node = await connect(call.home);
+  const { lines } = await node.stream({ path: '/ledger/entries?stream=true' });
+  const seen = { lines: 0 };
+  if (file === undefined) {
+    for await (const line of whole(lines, seen)) world.stdout.write(line);
+    return 0;
+  }
+  await world.saveFile(file, whole(lines, seen));
+  if (call.json) {
+    printJson(call, { file, lines: seen.lines });
+  } else {
+    const command = spelled(`gogrid ledger verify ${shellWord(file)}`, world.program);
+    world.stdout.write(
+      `The ledger is in ${file}: ${seen.lines} lines. Anybody can check it, on any machine: ${command}\n`,
+    );
+  }
+  return 0;
+}
+
+/**
+ * Hands on every line, with its end.
+ * @throws GoGridError what broke it off, in the middle or behind fewer lines than the first one says
+ */
+async function* whole(lines: AsyncIterable<string>, seen: { lines: number }): AsyncGenerator<string> {
+  let expected = 1;
+  for await (const line of lines) {
+    if (seen.lines === 0) expected = 1 + linesSaidIn(line);
+    else if (line.startsWith('{"error"')) throw errorInStream(line) ?? brokenOff();
+    seen.lines++;
+    yield `${line}\n`;
+  }
+  if (seen.lines !== expected) throw brokenOff();
+}
+
+function linesSaidIn(head: string): number {
+  const { entries, attestations } = JSON.parse(head) as { entries: number; attestations: number };
+  return entries + attestations;
+}
+
+function brokenOff(): GoGridError {
+  return new GoGridError({
+    code: 'internal',
+    message: 'the export broke off in the middle',
+    hint: 'the log says why: gogrid logs',
+  });
+}

@@ -1,0 +1,46 @@
+/**
+ * Putting an entry or an attestation into the ledger, then what waited for it, then what waited for that: a work list, however
+ * long.
+ */
+
+import type { Attested, Ledger, Taken } from '../books/ledger.ts';
+import type { Attestation, Entry } from '../entries/entry.ts';
+import type { Waiting } from './waiting.ts';
+
+export interface Placing {
+  readonly ledger: Ledger;
+  readonly waiting: Waiting;
+  /** An entry was put in, or not. What waits is in the waiting room already. */
+  readonly onAdded: (entry: Entry, taken: Taken) => void;
+  /** The same of an attestation. */
+  readonly onAttested: (attestation: Attestation, attested: Attested) => void;
+}
+
+export type Item =
+  /** `dead`: entries that it names and that only the disk has. */
+  { readonly entry: Entry; readonly dead?: readonly Entry[] } | { readonly attestation: Attestation };
+
+export function place(first: Item, { ledger, waiting, onAdded, onAttested }: Placing): void {
+  const todo: Item[] = [first];
+  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
+    if ('entry' in next) {
+      const { entry, dead = [] } = next;
+      const taken = ledger.add(entry, dead, waiting.isWanted(entry.id));
+      if (taken.result === 'waits') waiting.add(entry, taken.missing);
+      onAdded(entry, taken);
+      if (taken.result !== 'taken') continue;
+      const { entries, attestations } = waiting.release(entry.id);
+      todo.push(...attestations.map((waited) => ({ attestation: waited })));
+      todo.push(...entries.toReversed().map((waited) => ({ entry: waited })));
+    } else {
+      const { attestation } = next;
+      const attested = ledger.attest(attestation);
+      if (attested.result === 'waits') waiting.addAttestation(attestation);
+      onAttested(attestation, attested);
+      if (attested.result !== 'taken') continue;
+      // At a place that a certificate covers nothing has to be waited for any more: what is missing there is worth nothing.
+      const entries = waiting.releaseAt(attestation.author, attestation.sequence, (name) => ledger.isCovered(name));
+      todo.push(...entries.toReversed().map((waited) => ({ entry: waited })));
+    }
+  }
+}
