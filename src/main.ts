@@ -250,7 +250,8 @@ const world: World = {
   openSandbox: async () => (await import('./sandbox.ts')).openSandbox(),
   freeMemory: () => process.availableMemory(),
   auditLedger: async (file) => (await import('./node/ledger-audit.ts')).auditFile(path.resolve(file)),
-  saveFile: async (file, parts) => (await import('./storage/export-file.ts')).saveFile(path.resolve(file), parts),
+  saveFile: async (file, parts, replace) =>
+    (await import('./storage/export-file.ts')).saveFile(path.resolve(file), parts, replace),
   edit,
   exit: (code) => process.exit(code),
 };

@@ -41,6 +41,8 @@ const IN_FLIGHT = 4;
 const SENT = 1_000n;
 /** A kill comes within so many milliseconds of the first acknowledgement. */
 const KILL_WITHIN_MS = 250;
+/** Between two tries of a node that does not sign yet. */
+const NOT_READY_MS = 50;
 /** So often all books are compared in between. */
 const COMPARE_EVERY = 50;
 
@@ -54,6 +56,7 @@ export async function ledgerChaos(mesh: CreditMesh, options: LedgerChaosOptions)
     names.map((name) => new Writer(mesh, name, payee, options).run(share, randomFrom(options.seed, name))),
   );
 
+  for (const violation of done.flatMap((one) => one.violations)) options.tell(`VIOLATION ${violation}`);
   const writers = done.map(({ node }) => node);
   const all = [founder, payee, ...writers];
   await untilAgreed(all, 120_000);
@@ -72,6 +75,12 @@ export async function ledgerChaos(mesh: CreditMesh, options: LedgerChaosOptions)
     unanswered: done.reduce((sum, { unanswered }) => sum + unanswered, 0),
     violations,
   };
+}
+
+/** From one start of a writer's node to its kill. */
+interface Life {
+  hasWritten: boolean;
+  isKilled: boolean;
 }
 
 class Writer {
@@ -110,11 +119,17 @@ class Writer {
 
   async #writeUntilKilled(node: NodeProcess, random: Random): Promise<void> {
     const first = Promise.withResolvers<void>();
+    const life = { hasWritten: false, isKilled: false };
     const write = async () => {
       for (;;) {
-        const sent = await pay(node, this.#payee, SENT).catch(() => undefined);
-        if (sent === undefined) return first.resolve();
+        const sent = await pay(node, this.#payee, SENT).catch((thrown: unknown) => this.#judge(thrown, life));
+        if (sent === 'ended') return first.resolve();
+        if (sent === 'not ready') {
+          await sleep(NOT_READY_MS);
+          continue;
+        }
         this.#note(sent.name);
+        life.hasWritten = true;
         first.resolve();
       }
     };
@@ -122,8 +137,18 @@ class Writer {
     await first.promise;
     // The moment is what is drawn: nothing is waited for here.
     await sleep(random.int(0, KILL_WITHIN_MS));
+    life.isKilled = true;
     await node.kill();
     await writing;
+  }
+
+  /** Behind the kill every error is its doing; before it a node refuses nothing, once it has begun to sign. */
+  #judge(thrown: unknown, { hasWritten, isKilled }: Life): 'ended' | 'not ready' {
+    if (isKilled) return 'ended';
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    if (!hasWritten && message.includes('ledger_not_ready')) return 'not ready';
+    this.violations.push(`${this.#name}: refused before it was killed: ${message}`);
+    return 'ended';
   }
 
   #note({ sequence, id }: { readonly sequence: number; readonly id: string }): void {

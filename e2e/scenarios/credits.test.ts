@@ -64,7 +64,7 @@ scenario(
     await first.close();
 
     // Killed and started again: the same order is the same transfer, before the node knows where its log ends.
-    await mesh.founder.stop();
+    await mesh.founder.kill();
     const back = await mesh.again(mesh.founder, [kitchen]);
     expect(await back.post('/credits/transfer', order)).toMatchObject({ ...pick(sent, 'name'), repeated: true });
     expect(await balanceOf(back)).toMatchObject({ availableMicrocredits: String(mesh.genesis - 5n * CREDIT) });

@@ -78,7 +78,8 @@ function notJson(text: string): GoGridError {
 }
 
 /**
- * Checks a body against a schema. Schemas read leniently: unknown fields are dropped, null counts as absent.
+ * Checks a body against a schema. Schemas read leniently: unknown fields are dropped, null counts as absent. Those that are
+ * strict refuse what they do not know, where a field that is mistyped would change what is done.
  * @throws GoGridError `invalid_request` naming the first wrong field
  */
 export function readBody<T>(schema: ZodType<T>, body: unknown): T {
@@ -152,13 +153,24 @@ function issueError(issue: core.$ZodIssue, body: unknown): GoGridError {
     const inner = deepest(issue);
     if (inner !== undefined) return issueError({ ...inner, path: [...issue.path, ...inner.path] }, body);
   }
+  if (issue.code === 'unrecognized_keys') return unknownField(issue);
   const field = pathText(issue.path);
   const expected = expectation(issue);
   const value = valueAt(body, issue.path);
   if (expected === undefined) return fieldError(field, issue.message);
   const got =
-    issue.code === 'invalid_value' && typeof value === 'string' ? JSON.stringify(value.slice(0, 40)) : describe(value);
+    typeof value === 'string' && (issue.code === 'invalid_value' || wasNumber(issue))
+      ? JSON.stringify(value.slice(0, 40))
+      : describe(value);
   return fieldError(field, `expected ${expected}, got ${got}`, `send ${field} as ${expected}`);
+}
+
+function unknownField({ path, keys: [key = ''] }: core.$ZodIssueUnrecognizedKeys): GoGridError {
+  return fieldError(
+    pathText([...path, key]),
+    'there is no such field here',
+    'GET /openapi.json lists the fields there are',
+  );
 }
 
 /** Of the branches of a union the one that got furthest is the one that was meant; none when all failed at once. */
@@ -189,6 +201,12 @@ function expectation(issue: core.$ZodIssue): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** A number of a query, which comes as text and was turned into one: no text of a prompt gets here. */
+function wasNumber(issue: core.$ZodIssue): boolean {
+  if (issue.code === 'invalid_type') return 'received' in issue && issue.received === 'NaN';
+  return (issue.code === 'too_small' || issue.code === 'too_big') && /^(number|int)$/.test(issue.origin);
 }
 
 function unitOf(origin: string): string {

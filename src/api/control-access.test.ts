@@ -63,7 +63,11 @@ beforeAll(async () => {
         add: noted('add a friend', async () => {}),
         remove: noted('remove a friend', async () => {}),
       },
-      credits: { ...noCredits, transfer: noted('transfer', noCredits.transfer) },
+      credits: {
+        ...noCredits,
+        accounts: () => ({ has: () => true, all: () => [] }),
+        transfer: noted('transfer', noCredits.transfer),
+      },
       explain: noted('explain', async () => testDecision),
       descriptor: { show: () => testNetwork, reissue: noted('reissue', async () => testNetwork) },
       pulls: { ...noPulls, pull: noted('pull', noPulls.pull), remove: noted('remove', noPulls.remove) },

@@ -71,7 +71,7 @@ describe('the contract', () => {
   const peer = nodeIdOf(signerFromSeed(new Uint8Array(32)).publicKey);
   const bodies: Record<string, object> = {
     '/model/pull': { model: 'tiny', stream: false },
-    '/credits/transfer': { to: peer, amountMicrocredits: '1' },
+    '/credits/transfer': { to: peer, amountMicrocredits: '1', unknownAccount: true },
     '/mesh/accept': { peer },
     '/mesh/block': { peer },
     '/mesh/unblock': { peer },
@@ -137,9 +137,9 @@ describe('what is not there', () => {
 
 describe('queries', () => {
   it.each([
-    ['/jobs?limit=0', 'limit: expected at least 1, got a string'],
+    ['/jobs?limit=0', 'limit: expected at least 1, got "0"'],
     ['/jobs?limit=1001', 'limit'],
-    ['/jobs?limit=x', 'limit: expected a number'],
+    ['/jobs?limit=x', 'limit: expected a number, got "x"'],
     ['/logs?level=loud', 'level: expected one of "trace", "debug", "info", "warn", "error", got "loud"'],
     ['/logs?lines=20000', 'lines'],
     ['/logs?follow=perhaps', 'follow'],

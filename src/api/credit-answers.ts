@@ -13,8 +13,9 @@ import type { ExportAudit } from '../ledger/audit/audit-export.ts';
 import type { Balance as Amounts } from '../ledger/books/balance.ts';
 import type { HistoryLine } from '../ledger/books/history.ts';
 import type { Fork, Ledger } from '../ledger/books/ledger.ts';
-import type { AccountId, Entry } from '../ledger/entries/entry.ts';
+import type { AccountId, Entry, LedgerMesh } from '../ledger/entries/entry.ts';
 import { accountText, readableEntry, readableName } from '../ledger/entries/readable.ts';
+import { meshOf } from '../ledger/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
 
 /** What a machine calls itself; empty when it is not known. */
@@ -74,18 +75,43 @@ export function verificationAnswer(result: AuditResult, tookMs: number): LedgerV
   return { ...checkedAnswer(result), tookMs: Math.round(tookMs) };
 }
 
-export function auditAnswer(result: ExportAudit): Omit<LedgerAudit, 'accounts'> {
-  const { head } = result;
+export function auditAnswer(result: ExportAudit): LedgerAudit {
+  const { head, ledger } = result;
   return {
     ...checkedAnswer(result),
     network: head?.descriptor.core.name ?? '',
     networkId: head === undefined ? '' : Buffer.from(head.descriptor.networkId).toString('hex'),
     madeAt: head?.madeAt ?? null,
+    ...(ledger === undefined || head === undefined ? NOTHING_COUNTED : countedAnswer(ledger, meshOf(head.descriptor))),
+  };
+}
+
+type Counted = Pick<LedgerAudit, 'genesisMicrocredits' | 'onTheWayMicrocredits' | 'reservedMicrocredits' | 'accounts'>;
+
+const NOTHING_COUNTED: Counted = {
+  genesisMicrocredits: '0',
+  onTheWayMicrocredits: '0',
+  reservedMicrocredits: '0',
+  accounts: [],
+};
+
+/** Where all the credits of the mesh are. */
+function countedAnswer(ledger: Ledger, { genesis, founder }: LedgerMesh): Counted {
+  const books = ledger.books();
+  let onTheWay = 0n;
+  for (const { amount } of books.openTransfers()) onTheWay += amount;
+  let reserved = 0n;
+  for (const { max, paid, givenBack } of books.openLegs()) reserved += max - paid - givenBack;
+  return {
+    genesisMicrocredits: String(genesis),
+    onTheWayMicrocredits: String(onTheWay),
+    reservedMicrocredits: String(reserved),
+    accounts: accountAnswers(ledger, founder),
   };
 }
 
 /** What everybody has who has written anything, and the founder. */
-export function accountAnswers(ledger: Ledger, founder: AccountId): LedgerAudit['accounts'] {
+function accountAnswers(ledger: Ledger, founder: AccountId): LedgerAudit['accounts'] {
   return [...new Set([...ledger.books().authors(), founder])].map((author) => {
     const { available, final } = ledger.available(author);
     return { account: accountText(author), availableMicrocredits: String(available), finalMicrocredits: String(final) };

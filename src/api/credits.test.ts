@@ -153,8 +153,17 @@ describe('POST /credits/transfer', () => {
     [{ to: peerOf('B'), amountMicrocredits: '1.5' }, 400, 'invalid_request', /^amountMicrocredits/],
     [{ to: peerOf('B'), amountMicrocredits: '5', memo: 'é'.repeat(65) }, 400, 'invalid_request', /^memo/],
     [{ to: peerOf('B'), amountMicrocredits: '5', memo: '\ud800' }, 400, 'invalid_request', /^memo/],
+    [
+      { to: peerOf('B'), amountMicrocredits: '5', memo: '\ufeffx' },
+      400,
+      'invalid_request',
+      /^memo: begins with a byte/,
+    ],
     [{ to: peerOf('B'), amountMicrocredits: '5', requestId: 'two words' }, 400, 'invalid_request', /^requestId/],
     [{ to: peerOf('A'), amountMicrocredits: '5' }, 400, 'invalid_request', /^to: that is this node/],
+    [{ to: 'testbox', amountMicrocredits: '5' }, 400, 'invalid_request', /^to: that is this node/],
+    [{ to: peerOf('B'), amountMicrocredits: '5', Memo: 'x' }, 400, 'invalid_request', /^Memo: there is no such field/],
+    [{ to: peerOf('Z'), amountMicrocredits: '5' }, 404, 'peer_not_found', /^to: 12D3KooW\w+ is unknown here/],
     [{ to: 'attic', amountMicrocredits: '5' }, 400, 'invalid_request', /^to: 'attic' may be more than one/],
     [{ to: 'Kitchen', amountMicrocredits: '5' }, 400, 'invalid_request', /^to: 'Kitchen' may be another/],
     [{ to: 'cellar', amountMicrocredits: '5' }, 404, 'peer_not_found', /cellar/],
@@ -165,6 +174,41 @@ describe('POST /credits/transfer', () => {
     expect(answer.status).toBe(status);
     expect(answer.body).toMatchObject({ error: { code, message: expect.stringMatching(message) } });
     expect((await call('/credits/balance')).body).toMatchObject({ availableMicrocredits: '500000000' });
+  });
+});
+
+describe('an id with a mistyped letter', () => {
+  const mistyped = (id: string) => `${id.slice(0, 20)}${id[20] === 'x' ? 'y' : 'x'}${id.slice(21)}`;
+  const order = { amountMicrocredits: '5' };
+
+  it.each([
+    ['a machine that is here', 'B'],
+    ['an account of the ledger', 'C2'],
+    ['a witness', 'W3'],
+  ])('is taken for %s, and nothing is sent', async (_, name) => {
+    const ledger = await start();
+    const { founder } = await funded(ledger);
+    const gift = founder.transfer('C2', 5n);
+    await ledger.take(gift, new Writer(ledger.mesh, 'C2').accept(gift));
+    const { status, body } = await call('/credits/transfer', { ...order, to: mistyped(peerOf(name)) });
+    expect(status).toBe(404);
+    expect(body).toMatchObject({ error: { code: 'peer_not_found', hint: expect.stringContaining(peerOf(name)) } });
+    expect((await call('/credits/balance')).body).toMatchObject({ promisedMicrocredits: '0' });
+  });
+
+  it('is sent to when the order says so, and known from then on; so are those of whom there is an entry', async () => {
+    const ledger = await start();
+    const { founder } = await funded(ledger);
+    const e = new Writer(ledger.mesh, 'E');
+    const gift = founder.transfer('E', 5n);
+    await ledger.take(gift, e.accept(gift));
+    for (const to of [peerOf('E'), peerOf(FOUNDER), peerOf('W4')]) {
+      expect((await call('/credits/transfer', { ...order, to })).status).toBe(200);
+    }
+    const to = mistyped(peerOf('B'));
+    expect((await call('/credits/transfer', { ...order, to, unknownAccount: false })).status).toBe(404);
+    expect((await call('/credits/transfer', { ...order, to, unknownAccount: true })).status).toBe(200);
+    expect((await call('/credits/transfer', { ...order, to })).status).toBe(200);
   });
 });
 
@@ -262,6 +306,7 @@ describe('the ledger', () => {
       account: peerOf('A'),
       own: { sequence: 0, state: 'final' },
       signing: { state: 'ready' },
+      witness: null,
       quorum: 3,
       forked: 1,
       forks: [{ author: peerOf(FOUNDER), sequence: 1, resolved: null }],
@@ -312,6 +357,17 @@ describe('the ledger', () => {
     }
     isChecking = false;
     await writing;
+  });
+
+  it('holds when entries come while the check waits for the disk', async () => {
+    const ledger = await start();
+    const { founder } = await funded(ledger);
+    const flushed = ledger.ingest.flushed.bind(ledger.ingest);
+    vi.spyOn(ledger.ingest, 'flushed').mockImplementationOnce(async () => {
+      await flushed();
+      await ledger.take(founder.transfer('B', 1n));
+    });
+    expect(await ledger.ledger.verify()).toMatchObject({ valid: true, problems: [] });
   });
 
   it('shows the entries of an account, in order, with their bytes', async () => {
@@ -366,6 +422,11 @@ describe('a mesh without credits', () => {
     expect(status).toBe(409);
     expect(body).toMatchObject({ error: { code: 'no_credits', hint: expect.stringContaining('--genesis') } });
   });
+});
+
+it('a mesh without credits says so whatever a transfer says', async () => {
+  small = await smallApi();
+  expect((await call('/credits/transfer', { to: 5 })).body).toMatchObject({ error: { code: 'no_credits' } });
 });
 
 describe('a bridge', () => {

@@ -122,7 +122,7 @@ describe('GET /events', () => {
     const big = setInterval(() => events.publish(signing(reason)), 1);
     try {
       // More than the sockets hold; it is read again only when the node has given up.
-      await vi.waitFor(() => expect(events.after('s-0').length).toBeGreaterThan(200));
+      await vi.waitFor(() => expect(events.after('s-0').length).toBeGreaterThan(200), { timeout: 8_000 });
       reader.response.resume();
       await closed;
     } finally {

@@ -99,6 +99,6 @@ function unauthorized(): GoGridError {
   return new GoGridError({
     code: 'unauthorized',
     message: 'no such path, or it needs a key',
-    hint: "send `Authorization: Bearer <key>`; the key is the one line of api.key in the node's home folder, which `gogrid config path` shows",
+    hint: "send `Authorization: Bearer <key>`; the key is the one line of api.key, which lies beside the file that `gogrid config path` names for the node's --home",
   });
 }

@@ -33,23 +33,27 @@ export function ledgerRoutes(app: FastifyInstance, { ledger, exchanges }: Ledger
 
 /** Sends line after line, as fast as the client reads; one that is not whole is cut off, and its reader notices. */
 async function sendLines(
-  { response, signal }: Exchange,
+  exchange: Exchange,
   first: IteratorResult<string>,
   lines: AsyncIterator<string>,
 ): Promise<void> {
-  response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-cache' });
+  const { response, signal } = exchange;
   let gathered = '';
   try {
+    signal.throwIfAborted();
+    response.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-cache' });
     for (let next = first; next.done !== true; next = await lines.next()) {
       gathered += `${next.value}\n`;
       if (gathered.length < API.maxGatheredChars) continue;
+      // Whoever hung up while a line was made reads no more, and his connection never drains.
+      signal.throwIfAborted();
       if (!response.write(gathered)) await drained(response, signal);
       gathered = '';
-      signal.throwIfAborted();
     }
+    signal.throwIfAborted();
     response.end(gathered);
   } catch (thrown) {
-    const { code, message } = toGoGridError(thrown);
+    const { code, message } = exchange.endedBy ?? toGoGridError(thrown);
     if (!response.destroyed)
       response.write(`${gathered}${JSON.stringify({ error: { code, message } })}\n`, () => response.destroy());
   } finally {
@@ -58,6 +62,7 @@ async function sendLines(
 }
 
 function drained(response: Exchange['response'], signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = () => {
       response.off('drain', done);

@@ -2,7 +2,8 @@
 
 import { Ollama } from 'ollama';
 import { describe, expect, it } from 'vitest';
-import { apiOfTest, collect } from '../testing/api-of-test.ts';
+import { apiOfTest } from '../testing/api-of-test.ts';
+import { collected } from '../testing/collected.ts';
 import { catalogueOf, done, placed, recording, testModel, vectorsOf, yields } from '../testing/small-api.ts';
 import type { ApiDeps } from './server.ts';
 
@@ -90,7 +91,7 @@ describe('models', () => {
   it('that the mesh has count as pulled', async () => {
     const ollama = await client({});
     expect(await ollama.pull({ model: 'tiny' })).toEqual({ status: 'success' });
-    expect(await collect(await ollama.pull({ model: 'tiny', stream: true }))).toEqual([{ status: 'success' }]);
+    expect(await collected(await ollama.pull({ model: 'tiny', stream: true }))).toEqual([{ status: 'success' }]);
     await expect(ollama.pull({ model: 'nope' })).rejects.toThrow(
       /^no machine of the mesh has the model 'nope', and .* its key \(run `gogrid models pull nope`/,
     );

@@ -4,7 +4,8 @@ import { Ollama } from 'ollama';
 import { describe, expect, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import type { RunJob } from '../jobs/output.ts';
-import { apiOfTest, collect } from '../testing/api-of-test.ts';
+import { apiOfTest } from '../testing/api-of-test.ts';
+import { collected } from '../testing/collected.ts';
 import { catalogueOf, done, placed, recording, says, testJobId, testModel, yields } from '../testing/small-api.ts';
 import type { ApiDeps } from './server.ts';
 
@@ -20,7 +21,7 @@ async function client(deps: Partial<ApiDeps>): Promise<Ollama> {
 describe('chat', () => {
   it('streams lines that each hold what clients look for', async () => {
     const ollama = await client({ runJob: says('Hel', 'lo', '"\n') });
-    const lines = await collect(await ollama.chat({ model: 'Tiny', messages, stream: true }));
+    const lines = await collected(await ollama.chat({ model: 'Tiny', messages, stream: true }));
     expect(lines.map((line) => line.message)).toEqual([
       { role: 'assistant', content: 'Hel' },
       { role: 'assistant', content: 'lo' },
@@ -70,7 +71,7 @@ describe('chat', () => {
     };
     const whole = await ollama.chat({ model: 'tiny', messages });
     expect(whole.message.tool_calls).toEqual([expected]);
-    const lines = await collect(await ollama.chat({ model: 'tiny', messages, stream: true }));
+    const lines = await collected(await ollama.chat({ model: 'tiny', messages, stream: true }));
     expect(lines[0]?.message).toEqual({ role: 'assistant', content: '', tool_calls: [expected] });
   });
 
@@ -95,7 +96,7 @@ describe('chat', () => {
     const ollama = await client({ runJob });
     const whole = await ollama.chat({ model: 'tiny', messages, think: true });
     expect(whole.message).toEqual({ role: 'assistant', content: 'Yes', thinking: 'hm' });
-    const lines = await collect(await ollama.generate({ model: 'tiny', prompt: 'x', stream: true }));
+    const lines = await collected(await ollama.generate({ model: 'tiny', prompt: 'x', stream: true }));
     expect(lines[0]).toMatchObject({ response: '', thinking: 'hm' });
     expect(lines[1]).toMatchObject({ response: 'Yes' });
   });

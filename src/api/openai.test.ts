@@ -5,7 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { GoGridError } from '../errors.ts';
 import type { RunJob } from '../jobs/output.ts';
 import { PRIVACY_TIERS } from '../jobs/privacy.ts';
-import { apiOfTest, collect } from '../testing/api-of-test.ts';
+import { apiOfTest } from '../testing/api-of-test.ts';
+import { collected } from '../testing/collected.ts';
 import {
   catalogueOf,
   done,
@@ -62,14 +63,14 @@ describe('chat', () => {
     expect(response.headers.get('x-gogrid-handovers')).toBe('1');
     expect(response.headers.get('x-gogrid-usage-estimated')).toBe('true');
     const stream_options = { include_usage: true };
-    const chunks = await collect(await openai.chat.completions.create({ ...asked, stream: true, stream_options }));
+    const chunks = await collected(await openai.chat.completions.create({ ...asked, stream: true, stream_options }));
     expect(chunks.at(-1)).toMatchObject({ x_gogrid: { attempts, handovers: 1, usage_estimated: true } });
   });
 
   it('streams one delta a chunk, then the finish, and usage only when asked', async () => {
     const openai = await client({ runJob: says('Hel', 'lo', '\n"😀"') });
     const request = { model: 'tiny', messages, stream: true as const };
-    const plain = await collect(await openai.chat.completions.create(request));
+    const plain = await collected(await openai.chat.completions.create(request));
     expect(plain.map((chunk) => chunk.choices[0]?.delta)).toEqual([
       { role: 'assistant', content: 'Hel' },
       { content: 'lo' },
@@ -80,7 +81,7 @@ describe('chat', () => {
     expect(plain.some((chunk) => chunk.usage != null)).toBe(false);
     expect(new Set(plain.map(({ id, created, model }) => `${id} ${created} ${model}`)).size).toBe(1);
 
-    const counted = await collect(
+    const counted = await collected(
       await openai.chat.completions.create({ ...request, stream_options: { include_usage: true } }),
     );
     expect(counted).toHaveLength(plain.length + 1);
@@ -94,7 +95,7 @@ describe('chat', () => {
 
   it('begins with the role even when the answer is empty', async () => {
     const openai = await client({ runJob: says() });
-    const chunks = await collect(await openai.chat.completions.create({ model: 'tiny', messages, stream: true }));
+    const chunks = await collected(await openai.chat.completions.create({ model: 'tiny', messages, stream: true }));
     expect(chunks.map((chunk) => chunk.choices[0]?.delta)).toEqual([{ role: 'assistant', content: '' }, {}]);
   });
 
@@ -128,7 +129,7 @@ describe('chat', () => {
     const openai = await client({ runJob });
     const whole = await openai.chat.completions.create({ model: 'tiny', messages });
     expect(whole.choices[0]?.message).toEqual({ role: 'assistant', content: 'Yes', reasoning: 'hm' });
-    const chunks = await collect(await openai.chat.completions.create({ model: 'tiny', messages, stream: true }));
+    const chunks = await collected(await openai.chat.completions.create({ model: 'tiny', messages, stream: true }));
     expect(chunks.map((chunk) => chunk.choices[0]?.delta)).toEqual([
       { role: 'assistant', reasoning: 'hm' },
       { content: 'Yes' },
@@ -256,7 +257,7 @@ describe('errors', () => {
   it('throws when a job stops without its end', async () => {
     const openai = await client({ runJob: yields([placed, { type: 'chunk', tokens: 1, text: 'half' }]) });
     const stream = await openai.chat.completions.create({ model: 'tiny', messages, stream: true });
-    await expect(collect(stream)).rejects.toThrow('without its end');
+    await expect(collected(stream)).rejects.toThrow('without its end');
   });
 
   it.each([
@@ -315,7 +316,7 @@ describe('models', () => {
   it('lists the mesh, and finds names with slashes however they are sent', async () => {
     const models = [testModel(), testModel({ name: 'hf.co/a/b:q4', local: false, providers: ['p1', 'p2'] })];
     const openai = await client({ catalogue: catalogueOf(models) });
-    const list = await collect(await openai.models.list());
+    const list = await collected(await openai.models.list());
     expect(list.map(({ id, owned_by }) => [id, owned_by])).toEqual([
       ['tiny:latest', 'library'],
       ['hf.co/a/b:q4', 'a'],
@@ -335,7 +336,7 @@ describe('models', () => {
 
   it('gives an empty mesh an empty list', async () => {
     const openai = await client({ catalogue: catalogueOf([]) });
-    expect(await collect(await openai.models.list())).toEqual([]);
+    expect(await collected(await openai.models.list())).toEqual([]);
   });
 });
 

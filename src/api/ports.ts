@@ -117,11 +117,18 @@ export interface Credits {
   /** @param before the `next` of the page before; undefined for the first */
   history(before: number | undefined, limit: number): Promise<CreditHistory>;
   summary(): Promise<CreditSummary>;
+  accounts(): KnownAccounts;
   /**
    * Resolves when the entry is on the disk.
    * @throws GoGridError `insufficient_credits`, `ledger_not_ready`, `ledger_stopped`, `invalid_request`, `overloaded`
    */
   transfer(order: CreditOrder): Promise<TransferAnswer>;
+}
+
+/** Whom the ledger tells of: who has an entry, or was sent or promised something, who witnesses, and the founder. */
+export interface KnownAccounts {
+  has(node: NodeId): boolean;
+  all(): Iterable<NodeId>;
 }
 
 export interface CreditOrder {

@@ -1,30 +1,40 @@
 import { describe, expect, test } from 'vitest';
 import { MESH } from '../limits/mesh.ts';
 import { type NodeStatus, openBeat } from '../protocol/beat.ts';
-import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
+import { LOCAL_NETWORK, networkIdOf, nodeIdOf } from '../protocol/ids.ts';
 import { openProfile } from '../protocol/profile.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { profileWith } from '../testing/builders.ts';
+import { numbersOn } from '../testing/kept-number.ts';
 import { VirtualClock } from '../testing/virtual-clock.ts';
 import { Announcer } from './announcer.ts';
+import { Directory } from './directory.ts';
 
 const networkId = networkIdOf(LOCAL_NETWORK);
+const signer = signerFromSeed(new Uint8Array(32).fill(3));
 
-function newAnnouncer() {
-  const clock = new VirtualClock();
+function newAnnouncer(clock = new VirtualClock(), disk = { number: 0 }, others?: Directory) {
+  const numbers = numbersOn(disk, clock);
   const now = { status: 'idle' as NodeStatus, queueDepth: 0, models: ['a:latest'] };
   const beats: ReturnType<typeof openBeat>[] = [];
   const profiles: ReturnType<typeof openProfile>[] = [];
   const announcer = new Announcer(
     { networkId, beatEveryMs: MESH.beatEveryMs },
     {
-      signer: signerFromSeed(new Uint8Array(32).fill(3)),
+      signer,
       clock,
       random: () => 0.5,
+      nextNumber: () => numbers.next(),
       describe: () => profileWith({ models: now.models }),
       load: () => ({ status: now.status, queueDepth: now.queueDepth, running: 0 }),
-      sendProfile: (bytes) => profiles.push(openProfile(networkId, bytes)),
-      sendBeat: (bytes) => beats.push(openBeat(networkId, bytes)),
+      sendProfile: (bytes) => {
+        profiles.push(openProfile(networkId, bytes));
+        others?.ingestProfile(bytes);
+      },
+      sendBeat: (bytes) => {
+        beats.push(openBeat(networkId, bytes));
+        others?.ingestBeat(bytes, 0);
+      },
     },
   );
   return { clock, now, beats, profiles, announcer };
@@ -105,6 +115,26 @@ describe('the announcer', () => {
     expect(profiles.length).toBeLessThanOrEqual(3);
     expect(profiles.at(-1)?.models[0]?.name).toBe('m9:latest');
     expect(beats.at(-1)?.profileNumber).toBe(profiles.at(-1)?.number);
+  });
+
+  test.each([
+    ['says that it leaves', true],
+    ['dies', false],
+  ])('is heard at once after a restart with the clock set back, be it that it %s before', async (_, leaves) => {
+    const node = nodeIdOf(signer.publicKey);
+    const disk = { number: 0 };
+    const elsewhere = new VirtualClock();
+    const others = new Directory({ self: 'them', networkId }, { clock: elsewhere, emit: () => {} });
+    const first = newAnnouncer(new VirtualClock(), disk, others);
+    first.announcer.start();
+    await first.clock.advance(20 * MESH.beatEveryMs);
+    expect(others.get(node)?.profile.models[0]?.name).toBe('a:latest');
+    if (leaves) first.announcer.stop();
+    const again = newAnnouncer(new VirtualClock(first.clock.now() - 36 * 60_000), disk, others);
+    again.now.models = ['b:latest'];
+    again.announcer.start();
+    expect(others.get(node)?.profile.models[0]?.name).toBe('b:latest');
+    expect(others.get(node)?.beat).toEqual(again.beats.at(-1));
   });
 
   test('answers who asks with how it is now', () => {

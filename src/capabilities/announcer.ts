@@ -28,6 +28,8 @@ export interface AnnouncerDeps {
   readonly clock: Clock;
   /** 0 ≤ x < 1. */
   readonly random: () => number;
+  /** Of a profile or beat: greater than every one before it, of earlier runs of this node too (`numbers.ts`). */
+  readonly nextNumber: () => number;
   /** What the profile says, but for its number and time. */
   readonly describe: () => Omit<Profile, 'node' | 'number' | 'issuedAt'>;
   readonly load: () => Load;
@@ -54,7 +56,6 @@ export class Announcer {
   readonly #deps: AnnouncerDeps;
   #profile: SealedProfile;
   #beat: SealedBeat;
-  #sequence: number;
   #profileSentAt = Number.NEGATIVE_INFINITY;
   /** When a change of status was told last; the regular beats between do not count. */
   #changeSentAt = Number.NEGATIVE_INFINITY;
@@ -68,9 +69,7 @@ export class Announcer {
   constructor(options: AnnouncerOptions, deps: AnnouncerDeps) {
     this.#options = options;
     this.#deps = deps;
-    // Numbers start at the wall clock, so that they grow over restarts without being kept on disk.
-    this.#sequence = deps.clock.now();
-    this.#profile = this.#makeProfile(deps.clock.now());
+    this.#profile = this.#makeProfile();
     this.#beat = this.#makeBeat(deps.load());
   }
 
@@ -149,20 +148,25 @@ export class Announcer {
   /** Whether there was anything to say that the last profile did not. */
   #renewProfile(): boolean {
     if (JSON.stringify(this.#deps.describe()) === this.#profile.content) return false;
-    this.#profile = this.#makeProfile(Math.max(this.#profile.number + 1, this.#deps.clock.now()));
+    this.#profile = this.#makeProfile();
     return true;
   }
 
-  #makeProfile(number: number): SealedProfile {
+  #makeProfile(): SealedProfile {
     const description = this.#deps.describe();
+    const number = this.#deps.nextNumber();
     const profile = { ...description, number, issuedAt: this.#deps.clock.now() };
     const bytes = sealProfile(this.#options.networkId, this.#deps.signer, profile);
     return { bytes, content: JSON.stringify(description), number };
   }
 
   #makeBeat(load: Load): SealedBeat {
-    this.#sequence = Math.max(this.#sequence + 1, this.#deps.clock.now());
-    const beat = { ...load, sequence: this.#sequence, profileNumber: this.#profile.number, ttlMs: MESH.beatTtlMs };
+    const beat = {
+      ...load,
+      sequence: this.#deps.nextNumber(),
+      profileNumber: this.#profile.number,
+      ttlMs: MESH.beatTtlMs,
+    };
     const bytes = sealBeat(this.#options.networkId, this.#deps.signer, beat);
     return { bytes, load, at: this.#deps.clock.elapsed() };
   }

@@ -79,6 +79,9 @@ function spellOutBooleans(args: readonly string[], options: ReadonlyMap<string, 
 }
 
 function unknownFlag(command: string, written: string, known: readonly string[]): GoGridError {
+  if (/^-[0-9]/.test(written)) {
+    return usage(`'${written}' begins with a minus: amounts and counts are above 0`, command);
+  }
   const meant = nearest(written.replace(/^-+/, ''), known);
   const guess = meant === undefined ? '' : `; did you mean --${meant}?`;
   return usage(`there is no flag ${written}${guess}`, command);

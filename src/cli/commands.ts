@@ -144,12 +144,12 @@ export const COMMANDS: readonly Command[] = [
     usage: [
       'credits [balance]',
       'credits history [--limit N]',
-      'credits transfer <to> <amount> [--memo TEXT] [--yes]',
-      'credits grant <to> <amount> [--yes]',
+      'credits transfer <to> <amount> [--memo TEXT] [--yes] [--unknown-account]',
+      'credits grant <to> <amount> [--yes] [--unknown-account]',
     ],
     details:
       'What the account of this node has, what of it is set aside or promised, and what came and went. Amounts are credits, with ' +
-      'up to six digits behind the point. transfer sends some to another machine, named as for `gogrid peers`, or to an ' +
+      'up to six digits behind the point. transfer sends some to another machine, by its whole name, or to an ' +
       'account by its whole id; it asks first, since what is sent cannot be taken back. The other side accepts by itself. grant ' +
       'is a transfer with the memo "grant", for the node that gives newcomers their first credits. An entry is final when ' +
       'nobody can take it back any more.',
@@ -167,13 +167,18 @@ export const COMMANDS: readonly Command[] = [
       },
       { name: 'memo', kind: 'text', placeholder: 'TEXT', doc: 'what for, at most 128 bytes; everybody can read it' },
       { name: 'yes', short: 'y', kind: 'switch', doc: 'send without asking' },
+      {
+        name: 'unknown-account',
+        kind: 'switch',
+        doc: 'send even to an id that was never seen; what goes to a mistyped one is lost',
+      },
     ],
     load: () => import('./credits.ts'),
   },
   {
     name: 'ledger',
     summary: 'Show and check the ledger of the mesh, and take it along',
-    usage: ['ledger', 'ledger verify [FILE]', 'ledger export [FILE]'],
+    usage: ['ledger', 'ledger verify [FILE]', 'ledger export [FILE] [--force]'],
     details:
       'What this node holds: entries and their digest, the own log, the witnesses, and who signed twice for one place. verify ' +
       'checks every signature, chain and amount again, here or, with FILE, in an export, for which it needs neither a node nor a ' +
@@ -183,7 +188,7 @@ export const COMMANDS: readonly Command[] = [
       line: 'gogrid ledger export ledger.jsonl && gogrid ledger verify ledger.jsonl',
       does: 'takes the ledger along and checks it, as anybody can on any machine',
     },
-    options: [],
+    options: [{ name: 'force', kind: 'switch', doc: 'export over a file that is there already' }],
     load: () => import('./ledger.ts'),
   },
   {
@@ -211,7 +216,7 @@ export const COMMANDS: readonly Command[] = [
         name: 'genesis',
         kind: 'text',
         placeholder: 'N',
-        doc: 'all the microcredits there will be, held by the founder (default 0: a mesh without credits)',
+        doc: 'all there will be, in microcredits, 1000000 to the credit (default 0: a mesh without)',
       },
       {
         name: 'witness',

@@ -5,7 +5,10 @@ import { usage } from './arguments.ts';
 import type { Style } from './text.ts';
 
 const DIGITS = 6;
-const TYPED = /^([0-9]{1,13})(?:\.([0-9]{1,6}))?$/;
+/** Longer ones are refused before they are counted with. */
+const TYPED = /^([0-9]{1,30})(?:\.([0-9]{1,30}))?$/;
+/** Microcredits of a mesh are fewer. */
+const MOST = 2n ** 63n;
 
 /**
  * Reads an amount of credits that somebody typed, such as `1.5`.
@@ -14,9 +17,17 @@ const TYPED = /^([0-9]{1,13})(?:\.([0-9]{1,6}))?$/;
  */
 export function creditsIn(text: string): bigint {
   const [, whole = '', part = ''] = TYPED.exec(text.trim()) ?? [];
-  const amount = whole === '' ? 0n : BigInt(whole + part.padEnd(DIGITS, '0'));
-  if (amount > 0n) return amount;
-  throw usage(`'${text}' is not an amount of credits above 0, such as 1.5 or 0.000001`, 'credits');
+  const amount = whole === '' || part.length > DIGITS ? 0n : BigInt(whole + part.padEnd(DIGITS, '0'));
+  if (amount > 0n && amount < MOST) return amount;
+  throw usage(`'${text}' is not an amount of credits: ${whyNone(text.trim(), part, amount)}`, 'credits');
+}
+
+function whyNone(text: string, part: string, amount: bigint): string {
+  if (amount >= MOST) return 'it is more than there can be';
+  if (part.length > DIGITS) return `it has more than ${DIGITS} digits behind the point`;
+  if (/^[0-9]+,[0-9]+$/.test(text)) return `write ${text.replace(',', '.')}, with a point`;
+  if (/^-[0-9]/.test(text) || TYPED.test(text)) return 'it has to be above 0';
+  return 'write a plain decimal number above 0, such as 1.5 or 0.000001';
 }
 
 /** `1.5 credits`. @param microcredits a decimal text, perhaps below 0 */

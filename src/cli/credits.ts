@@ -9,6 +9,7 @@ import { transfer } from './credits-transfer.ts';
 import { machineNames } from './machine-names.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { wholeNumber } from './numbers.ts';
+import { spelled } from './program.ts';
 import { type Cell, type Column, renderFacts, renderTable } from './table.ts';
 import { formatAgo } from './text.ts';
 
@@ -16,15 +17,15 @@ import { formatAgo } from './text.ts';
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   balance: [],
   history: ['limit'],
-  transfer: ['memo', 'yes'],
-  grant: ['yes'],
+  transfer: ['memo', 'yes', 'unknown-account'],
+  grant: ['yes', 'unknown-account'],
 };
 
 export async function run(call: Call): Promise<number> {
   const [action = 'balance', ...words] = call.words;
   const flags = FLAGS[action];
   if (flags === undefined) throw usage(`credits cannot '${call.words.join(' ')}'`, 'credits');
-  for (const name of ['limit', 'memo', 'yes']) {
+  for (const name of ['limit', 'memo', 'yes', 'unknown-account']) {
     if (call.flags.has(name) && !flags.includes(name)) throw usage(`credits ${action} takes no --${name}`, 'credits');
   }
   if (action === 'transfer' || action === 'grant') {
@@ -54,7 +55,7 @@ async function balance(call: Call): Promise<number> {
   const { stdout } = call.world;
   stdout.write(renderFacts(balanceFacts(answer), sheetOf(call)));
   stdout.write(`\n${renderTable(SUMMARY_COLUMNS, summaryRows(summary), sheetOf(call))}`);
-  const note = signingNote(head);
+  const note = signingNote(head, spelled(`gogrid doctor${call.home.flags}`, call.world.program));
   if (note !== undefined) stdout.write(`\n${call.paint('yellow', note)}\n`);
   return 0;
 }
@@ -101,10 +102,11 @@ function summaryRows({ today, week, month }: CreditSummary): Cell[][] {
 }
 
 /** Why this node sends and books nothing now; undefined when it does. */
-export function signingNote({ signing: { state, reason } }: LedgerHead): string | undefined {
+function signingNote({ signing: { state, reason } }: LedgerHead, doctor: string): string | undefined {
   if (state === 'ready') return undefined;
   const why = reason === undefined ? '' : `: ${reason}`;
-  return state === 'stopped' ? `This node signs nothing any more${why}.` : `This node signs nothing yet${why}.`;
+  if (state === 'starting') return `This node signs nothing yet${why}.`;
+  return `This node signs nothing any more${why}. What to do: ${doctor}`;
 }
 
 /* ---- history ---- */
@@ -131,12 +133,15 @@ async function history(call: Call): Promise<number> {
     stdout.write('No credits have come or gone yet.\n');
     return 0;
   }
-  stdout.write(renderTable(HISTORY_COLUMNS, await historyRows(call, node, answer), sheetOf(call)));
-  if (answer.next !== null) stdout.write(call.paint('dim', '… and older ones: --limit N shows more\n'));
+  // A hold has several lines, and what is on its way here stands on the first page whatever its size.
+  const entries = answer.entries.slice(0, limit);
+  stdout.write(renderTable(HISTORY_COLUMNS, await historyRows(call, node, entries), sheetOf(call)));
+  if (answer.next !== null || entries.length < answer.entries.length)
+    stdout.write(call.paint('dim', '… and older ones: --limit N shows more\n'));
   return 0;
 }
 
-async function historyRows(call: Call, node: NodeClient, { entries }: CreditHistory): Promise<Cell[][]> {
+async function historyRows(call: Call, node: NodeClient, entries: CreditHistory['entries']): Promise<Cell[][]> {
   const nameOf = await machineNames(node);
   const now = call.world.now();
   return entries.map((entry) => {

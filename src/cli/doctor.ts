@@ -8,7 +8,7 @@ import { GoGridError, toGoGridError } from '../errors.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson } from './command.ts';
 import { connect } from './node-client.ts';
-import { spelled } from './program.ts';
+import { spelled, withHome } from './program.ts';
 import { resolveSettings } from './settings.ts';
 import { printable, type Style } from './text.ts';
 
@@ -81,16 +81,15 @@ const CHECK_COLUMNS = 8;
 const LEVEL_COLUMNS = 5;
 
 /** A line a finding, its fix below it, and how many there are at the end. */
-function render({ world, paint }: Call, { findings }: Diagnosis): string {
+function render({ world, paint, home }: Call, { findings }: Diagnosis): string {
+  const shown = (text: string) => printable(spelled(withHome(text, home.flags), world.program));
   const lines = findings.flatMap(({ check, level, message, fix }) => {
     const [word, style] = SIGNS[level];
     const sign = `${paint(style, word)}${' '.repeat(LEVEL_COLUMNS - word.length)}`;
-    const line = `${sign}  ${printable(check).padEnd(CHECK_COLUMNS)}  ${printable(spelled(message, world.program))}`;
+    const line = `${sign}  ${printable(check).padEnd(CHECK_COLUMNS)}  ${shown(message)}`;
     const indent = ' '.repeat(LEVEL_COLUMNS + CHECK_COLUMNS + 4);
     // What is right needs no advice.
-    return fix === undefined || level === 'ok'
-      ? [line]
-      : [line, `${indent}→ ${printable(spelled(fix, world.program))}`];
+    return fix === undefined || level === 'ok' ? [line] : [line, `${indent}→ ${shown(fix)}`];
   });
   return `${[...lines, '', conclusion(findings)].join('\n')}\n`;
 }

@@ -12,11 +12,12 @@ export async function exportLedger(call: Call, file: string | undefined): Promis
   const node = await connect(call.home);
   const { lines } = await node.stream({ path: '/ledger/entries?stream=true' });
   const seen = { lines: 0 };
+  const all = whole(lines, seen, spelled(`gogrid logs${call.home.flags}`, world.program));
   if (file === undefined) {
-    for await (const line of whole(lines, seen)) world.stdout.write(line);
+    for await (const line of all) world.stdout.write(line);
     return 0;
   }
-  await world.saveFile(file, whole(lines, seen));
+  await world.saveFile(file, all, call.flags.has('force'));
   if (call.json) {
     printJson(call, { file, lines: seen.lines });
   } else {
@@ -30,17 +31,18 @@ export async function exportLedger(call: Call, file: string | undefined): Promis
 
 /**
  * Hands on every line, with its end.
+ * @param logs the command that shows the log
  * @throws GoGridError what broke it off, in the middle or behind fewer lines than the first one says
  */
-async function* whole(lines: AsyncIterable<string>, seen: { lines: number }): AsyncGenerator<string> {
+async function* whole(lines: AsyncIterable<string>, seen: { lines: number }, logs: string): AsyncGenerator<string> {
   let expected = 1;
   for await (const line of lines) {
     if (seen.lines === 0) expected = 1 + linesSaidIn(line);
-    else if (line.startsWith('{"error"')) throw errorInStream(line) ?? brokenOff();
+    else if (line.startsWith('{"error"')) throw errorInStream(line) ?? brokenOff(logs);
     seen.lines++;
     yield `${line}\n`;
   }
-  if (seen.lines !== expected) throw brokenOff();
+  if (seen.lines !== expected) throw brokenOff(logs);
 }
 
 function linesSaidIn(head: string): number {
@@ -48,10 +50,10 @@ function linesSaidIn(head: string): number {
   return entries + attestations;
 }
 
-function brokenOff(): GoGridError {
+function brokenOff(logs: string): GoGridError {
   return new GoGridError({
     code: 'internal',
     message: 'the export broke off in the middle',
-    hint: 'the log says why: gogrid logs',
+    hint: `the log says why: ${logs}`,
   });
 }

@@ -3,17 +3,21 @@
 import type { LedgerAudit, LedgerHead, LedgerProblem, LedgerVerification } from '../contract/credits.ts';
 import { usage } from './arguments.ts';
 import { type Call, printJson, sheetOf } from './command.ts';
-import { plainCredits } from './credits-text.ts';
+import { creditsText, plainCredits } from './credits-text.ts';
 import { exportLedger } from './ledger-export.ts';
 import { machineNames, type NameOf } from './machine-names.ts';
 import { connect } from './node-client.ts';
+import { spelled } from './program.ts';
 import { type Cell, renderFacts } from './table.ts';
 import { listed, printable, shortId } from './text.ts';
 
 export async function run(call: Call): Promise<number> {
-  const [action = 'show', file, ...more] = call.words;
+  const [action, file, ...more] = call.words;
+  if (call.flags.has('force') && action !== 'export') {
+    throw usage(`ledger${action === undefined ? '' : ` ${action}`} takes no --force`, 'ledger');
+  }
+  if (action === undefined) return show(call);
   if (more.length === 0) {
-    if (action === 'show' && file === undefined) return show(call);
     if (action === 'verify') return file === undefined ? verify(call) : verifyFile(call, file);
     if (action === 'export') return exportLedger(call, file);
   }
@@ -26,7 +30,7 @@ async function show(call: Call): Promise<number> {
   const node = await connect(call.home);
   const head = await node.ask<LedgerHead>({ path: '/ledger/head' });
   if (call.json) printJson(call, head);
-  else call.world.stdout.write(renderFacts(headFacts(head, await machineNames(node)), sheetOf(call)));
+  else call.world.stdout.write(renderFacts(headFacts(head, await machineNames(node), call), sheetOf(call)));
   return 0;
 }
 
@@ -44,28 +48,44 @@ const SIGNING = {
   stopped: { text: 'signs nothing any more', style: 'red' },
 } as const;
 
-export function headFacts(head: LedgerHead, nameOf: NameOf): (readonly [string, Cell])[] {
-  const { own, signing, witnesses, quorum, forks } = head;
+function headFacts(head: LedgerHead, nameOf: NameOf, { world, home }: Call): (readonly [string, Cell])[] {
+  const { own, signing, witness: attesting, witnesses, quorum, forks } = head;
   const { text, style } = SIGNING[signing.state];
   const reason = signing.reason === undefined ? '' : `: ${signing.reason}`;
+  const doctor = spelled(`gogrid doctor${home.flags}`, world.program);
   return [
-    ['entries', `${count(head.entries, 'entry', 'entries')} of ${count(head.authors, 'account', 'accounts')}`],
+    ['entries', head.entries === 0 ? 'none yet' : `${head.entries}, of ${count(head.authors, 'account', 'accounts')}`],
     ['digest', head.digest],
     ['', { text: 'the same wherever the same entries stand', style: 'dim' }],
     ['account', head.account],
-    ['own log', own === null ? 'empty' : `entry ${own.sequence} is the newest, ${OWN_STATES[own.state]}`],
+    ['own log', own === null ? 'empty' : `up to entry ${own.sequence}, ${OWN_STATES[own.state]}`],
     ['signing', { text: `${text}${reason}`, style }],
+    ...(signing.state === 'stopped' ? ([['', { text: `${doctor} says what to do`, style: 'dim' }]] as const) : []),
     ...witnesses.map((witness, at): readonly [string, Cell] => [
       at === 0 ? 'witnesses' : '',
-      witnessCell(witness, nameOf(witness.account)),
+      witnessCell(witness, nameOf(witness.account), attesting),
     ]),
-    ['', { text: `${quorum} of ${witnesses.length} make an entry certain`, style: 'dim' }],
+    ['', { text: `an entry needs ${quorum} of ${witnesses.length} to become final`, style: 'dim' }],
     ...forkFacts(forks, head.forked, nameOf),
   ];
 }
 
-function witnessCell({ account, self, connected }: LedgerHead['witnesses'][number], name: string): Cell {
-  if (self) return { text: name, style: 'green' };
+const ATTESTING = {
+  running: { text: '', style: 'green' },
+  starting: { text: ', signs nothing as a witness yet', style: 'yellow' },
+  stopped: { text: ', signs nothing as a witness any more', style: 'red' },
+} as const;
+
+function witnessCell(
+  { account, self, connected }: LedgerHead['witnesses'][number],
+  name: string,
+  attesting: LedgerHead['witness'],
+): Cell {
+  if (self && attesting !== null) {
+    const { text, style } = ATTESTING[attesting.state];
+    const reason = attesting.reason === undefined ? '' : `: ${attesting.reason}`;
+    return { text: `${name}${text}${reason}`, style };
+  }
   const who = name === shortId(account) ? name : `${name} (${shortId(account)})`;
   return connected ? { text: `${who}, connected`, style: 'green' } : `${who}, not connected`;
 }
@@ -107,7 +127,8 @@ async function verifyFile(call: Call, file: string): Promise<number> {
     return answer.valid ? 0 : 1;
   }
   const { stdout } = call.world;
-  stdout.write(verdict(call, answer, answer.attestations, 'This export holds'));
+  const what = answer.networkId === '' ? 'This file holds' : 'This export holds';
+  stdout.write(verdict(call, answer, answer.attestations, what));
   if (answer.valid) stdout.write(`\n${renderFacts(auditFacts(answer), sheetOf(call))}`);
   return answer.valid ? 0 : 1;
 }
@@ -120,6 +141,8 @@ function auditFacts(answer: LedgerAudit): (readonly [string, Cell])[] {
     return one > other ? -1 : one < other ? 1 : 0;
   });
   const rest = largest.length - SHOWN_ACCOUNTS;
+  const { onTheWayMicrocredits, reservedMicrocredits } = answer;
+  const inAll = plainCredits(String(sumOf(largest) + BigInt(onTheWayMicrocredits) + BigInt(reservedMicrocredits)));
   return [
     ['mesh', `${answer.network} (${answer.networkId})`],
     ...(answer.madeAt === null ? [] : ([['made', new Date(answer.madeAt).toISOString()]] as const)),
@@ -128,8 +151,26 @@ function auditFacts(answer: LedgerAudit): (readonly [string, Cell])[] {
       const sure = all === final ? '' : ` (${plainCredits(final)} of it final)`;
       return [at === 0 ? 'credits' : '', `${account}  ${plainCredits(all)}${sure}`] as const;
     }),
-    ...(rest > 0 ? ([['', `… and ${rest} more accounts`]] as const) : []),
+    ...(rest > 0
+      ? ([
+          [
+            '',
+            `… and ${count(rest, 'more account', 'more accounts')}, together ${plainCredits(String(sumOf(largest.slice(SHOWN_ACCOUNTS))))}`,
+          ],
+        ] as const)
+      : []),
+    ...(onTheWayMicrocredits === '0'
+      ? []
+      : ([['on the way', `${plainCredits(onTheWayMicrocredits)}, sent and not booked yet`]] as const)),
+    ...(reservedMicrocredits === '0'
+      ? []
+      : ([['reserved', `${plainCredits(reservedMicrocredits)}, set aside for others`]] as const)),
+    ['in all', `${inAll} of the ${creditsText(answer.genesisMicrocredits)} that this mesh was made with`],
   ];
+}
+
+function sumOf(accounts: LedgerAudit['accounts']): bigint {
+  return accounts.reduce((sum, { availableMicrocredits }) => sum + BigInt(availableMicrocredits), 0n);
 }
 
 type Checked = Pick<LedgerVerification, 'valid' | 'entries' | 'authors' | 'final' | 'problems' | 'forks'>;
@@ -142,7 +183,8 @@ function verdict({ world, paint }: Call, answer: Checked, attestations: number, 
     return `${paint('green', `${what}:`)} ${found}. Every signature, chain and amount was checked.\n${forks}`;
   }
   const lines = answer.problems.map((problem) => `  ${problemText(problem, world.stdout.columns === undefined)}\n`);
-  return `${paint('red', `${what.replace(' holds', '')} does not hold:`)}\n\n${lines.join('')}\nWhat could be counted: ${found}.\n${forks}`;
+  const counted = answer.entries === 0 && attestations === 0 ? '' : `\nWhat could be counted: ${found}.\n`;
+  return `${paint('red', `${what.replace(' holds', '')} does not hold:`)}\n\n${lines.join('')}${counted}${forks}`;
 }
 
 /** Which line or entry, and what is wrong with it. */

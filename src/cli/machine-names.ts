@@ -1,6 +1,7 @@
 /** What people call the machines of the mesh. Peers choose their names themselves: none may pass for another machine. */
 
 import type { Identity, PeerList } from '../contract/control.ts';
+import { foldedName } from '../contract/names.ts';
 import type { NodeClient } from './node-client.ts';
 import { printable, shortId } from './text.ts';
 
@@ -30,17 +31,17 @@ export function machineNamesIfTold(node: NodeClient, signal?: AbortSignal): Prom
 export function namesOf(self: string, machines: readonly NamedMachine[]): NameOf {
   const byId = new Map(machines.map((machine) => [machine.peerId, machine]));
   const counts = new Map<string, number>();
-  for (const { name } of byId.values()) counts.set(folded(name), (counts.get(folded(name)) ?? 0) + 1);
+  for (const { name } of byId.values()) counts.set(foldedName(name), (counts.get(foldedName(name)) ?? 0) + 1);
   return (id) => {
     if (id === self) return 'this machine';
     const machine = byId.get(id) ?? { peerId: id, name: '' };
-    return (counts.get(folded(machine.name)) ?? 0) > 1 ? withId(machine) : machineName(machine);
+    return (counts.get(foldedName(machine.name)) ?? 0) > 1 ? withId(machine) : machineName(machine);
   };
 }
 
 /** One machine by itself: its name, with its id where the name would pass for another machine; its id where it has no name. */
 export function machineName(machine: NamedMachine): string {
-  const name = folded(machine.name);
+  const name = foldedName(machine.name);
   return PASSES_FOR_ANOTHER.test(name) ? withId(machine) : printable(machine.name.trim() || shortId(machine.peerId));
 }
 
@@ -50,18 +51,5 @@ export function withId(machine: NamedMachine): string {
   return printable(machine.name.trim() === '' ? id : `${machine.name} (${id})`);
 }
 
-/** Whether people would read two names as one. */
-export function isSameName(one: string, other: string): boolean {
-  return folded(one) === folded(other);
-}
-
 /** What this program calls its own machine, and the beginning of an id, wherever it stands in a name. */
 const PASSES_FOR_ANOTHER = /thismachine|12d3koo/;
-
-/** A name as eyes compare it: without case, width, accents, spaces and what is not seen. */
-function folded(name: string): string {
-  return name
-    .normalize('NFKD')
-    .toLowerCase()
-    .replace(/[\p{M}\p{Z}\p{C}\p{P}\p{S}]/gu, '');
-}

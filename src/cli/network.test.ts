@@ -54,7 +54,7 @@ describe('network create', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toContain("The mesh 'home mesh' is made");
     expect(out).toContain(`gogrid up --network-descriptor ${paths.networkFile}`);
-    expect(out).toMatch(/^credits +9007199254\.740993 credits$/m);
+    expect(out).toMatch(/^credits +9,007,199,254\.740993 credits, in all$/m);
     expect(out).toMatch(/^admission +all$/m);
     const { core, terms } = readDescriptor(await readFile(paths.networkFile, 'utf8'));
     expect(core).toMatchObject({ name: 'home mesh', genesisMicrocredits: 9_007_199_254_740_993n });
@@ -89,7 +89,7 @@ describe('network create', () => {
     [['create', '--name', 'a\u0007b'], /cannot be printed/],
     [['create', '--name', 'local'], /'local'/],
     [['create', '--name', 'm', '--genesis', 'many'], /--genesis 'many' is not a whole number/],
-    [['create', '--name', 'm', '--genesis', '1.5'], /--genesis/],
+    [['create', '--name', 'm', '--genesis', '1.5'], /--genesis '1.5' .*a million to the credit/],
     [['create', '--name', 'm', '--genesis=-1'], /--genesis/],
     [['create', '--name', 'm', '--genesis', '9223372036854775808'], /--genesis/],
     [['create', '--name', 'm', '--admission', 'friends'], /--admission 'friends' is none of/],

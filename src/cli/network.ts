@@ -55,7 +55,7 @@ function genesisOf(text: string | undefined): bigint {
   const amount = /^[0-9]{1,19}$/.test(text.trim()) ? BigInt(text.trim()) : -1n;
   if (amount >= 0n && amount <= DESCRIPTOR.maxGenesisMicrocredits) return amount;
   throw usage(
-    `--genesis '${text}' is not a whole number of microcredits from 0 to ${DESCRIPTOR.maxGenesisMicrocredits}`,
+    `--genesis '${text}' is not a whole number of microcredits (a million to the credit) from 0 to ${DESCRIPTOR.maxGenesisMicrocredits}`,
     'network',
   );
 }
@@ -131,7 +131,7 @@ function facts(mesh: Network): (readonly [string, Cell])[] {
     ['network id', mesh.networkId],
     ['founder', mesh.isFounder ? `${founder} (this home)` : founder],
     ...(mesh.createdAt === null ? [] : ([['made', new Date(mesh.createdAt).toISOString()]] as const)),
-    ['credits', mesh.genesisMicrocredits === '0' ? 'none' : creditsText(mesh.genesisMicrocredits)],
+    ['credits', mesh.genesisMicrocredits === '0' ? 'none' : genesisText(mesh.genesisMicrocredits)],
     ['revision', String(mesh.revision)],
     ['admission', mesh.founder === null ? LOCAL_ADMISSION : mesh.admission],
     ...(mesh.pendingRestart?.includes('admission') === true ? ([['', PENDING]] as const) : []),
@@ -142,6 +142,11 @@ function facts(mesh: Network): (readonly [string, Cell])[] {
     ),
     ...(mesh.file === null ? [] : ([['file', mesh.file]] as const)),
   ];
+}
+
+/** `1,000,000 credits, in all`: long numbers are read wrong. */
+function genesisText(microcredits: string): string {
+  return `${creditsText(microcredits).replace(/\B(?<!\.\d*)(?=(\d{3})+(?!\d))/g, ',')}, in all`;
 }
 
 const PENDING: Cell = { text: 'the node here goes by the rule before it until it is restarted', style: 'yellow' };

@@ -3,6 +3,7 @@
 import http from 'node:http';
 import { GoGridError, isErrorCode, systemCode, toGoGridError } from '../errors.ts';
 import { CLI } from '../limits/program.ts';
+import { withHome } from './program.ts';
 import type { Home } from './world.ts';
 
 export interface ApiRequest {
@@ -46,7 +47,7 @@ export async function connect(home: Home): Promise<NodeClient> {
       throw connectError(home, mark.pid, mark.api, thrown);
     });
     if (response.statusCode !== undefined && response.statusCode < 400) return response;
-    throw answeredError(response.statusCode ?? 0, await readAll(response));
+    throw answeredError(response.statusCode ?? 0, await readAll(response), home);
   };
   return {
     api: mark.api,
@@ -146,7 +147,7 @@ function connectError(home: Home, pid: number, api: string, thrown: unknown): Go
 }
 
 /** The error in an answer: in the control surface's form, in Ollama's, or none at all. */
-function answeredError(status: number, text: string): GoGridError {
+function answeredError(status: number, text: string, home: Home): GoGridError {
   const { code, message, hint } = errorIn(text) ?? {
     code: undefined,
     message: `the node answered with status ${status}`,
@@ -156,11 +157,11 @@ function answeredError(status: number, text: string): GoGridError {
     return new GoGridError({
       code: 'unauthorized',
       message: "the node does not accept this home's API key",
-      hint: 'another home may use the same port, or api.key was replaced while the node ran: restart the node',
+      hint: `another home may use the same port, or ${home.folder}/api.key was replaced while the node ran: restart the node`,
     });
   }
   const known = code !== undefined && isErrorCode(code) ? code : codeOf(status);
-  return new GoGridError({ code: known, message, ...(hint === undefined ? {} : { hint }) });
+  return new GoGridError({ code: known, message, ...(hint === undefined ? {} : { hint: withHome(hint, home.flags) }) });
 }
 
 interface AnsweredError {

@@ -1,11 +1,12 @@
 /** `gogrid peers friend | unfriend`: who may see prompts of the privacy tier `friends`. */
 
 import type { Peer, PeerList } from '../contract/control.ts';
+import { isSameName } from '../contract/names.ts';
 import type { FriendList } from '../contract/privacy.ts';
 import { GoGridError } from '../errors.ts';
 import { type Call, printJson } from './command.ts';
 import { findOne } from './find.ts';
-import { isSameName, machineName, type NamedMachine, withId } from './machine-names.ts';
+import { machineName, type NamedMachine, withId } from './machine-names.ts';
 import { connect, type NodeClient } from './node-client.ts';
 import { commandFor } from './peers-accept.ts';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { smallWorld } from '../testing/small-world.ts';
 import { runCli } from './cli.ts';
-import { programName, spelled } from './program.ts';
+import { programName, spelled, withHome } from './program.ts';
 
 describe('how the program was started', () => {
   it.each([
@@ -15,6 +15,22 @@ describe('how the program was started', () => {
     [{}, undefined, 'gogrid'],
   ])('%j %s is %s', (env, script, name) => {
     expect(programName({ env, script })).toBe(name);
+  });
+});
+
+describe('hints of a node', () => {
+  it.each([
+    ['`gogrid doctor` says why', '`gogrid doctor --home /h` says why'],
+    [
+      'gogrid config set api.port PORT; gogrid logs',
+      'gogrid config --home /h set api.port PORT; gogrid logs --home /h',
+    ],
+    ['start one with: gogrid up --home /h', 'start one with: gogrid up --home /h'],
+    ['gogrid network create makes one; gogrid help credits', 'gogrid network create makes one; gogrid help credits'],
+    ['a gogrid upgrade; ~/.cache/gogrid up', 'a gogrid upgrade; ~/.cache/gogrid up'],
+  ])('%j name the home that is meant', (text, shown) => {
+    expect(withHome(text, ' --home /h')).toBe(shown);
+    expect(withHome(text, '')).toBe(text);
   });
 });
 

@@ -232,7 +232,7 @@ export interface World {
   /** Checks an exported ledger; needs no home. @throws GoGridError `usage` when the file cannot be read */
   auditLedger(file: string): Promise<LedgerAudit>;
   /** Writes a file whole or not at all. @throws GoGridError `disk_full`, `usage` when it cannot be written there */
-  saveFile(file: string, parts: AsyncIterable<string>): Promise<void>;
+  saveFile(file: string, parts: AsyncIterable<string>, replace: boolean): Promise<void>;
   /** Opens a file in the user's editor, and waits for it; its exit code. */
   edit(file: string): Promise<number>;
   /** Ends the process at once. */

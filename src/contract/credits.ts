@@ -87,7 +87,7 @@ export const creditSummary = z.object({
 });
 
 /** Body of `POST /credits/transfer`. */
-export const transferOrder = z.object({
+export const transferOrder = z.strictObject({
   to: z.string().min(1).max(CREDITS.maxNameChars).describe('a PeerId, or the name of one known peer alone'),
   amountMicrocredits: z
     .string()
@@ -99,6 +99,7 @@ export const transferOrder = z.object({
       message: `is longer than ${LEDGER.maxMemoBytes} bytes of UTF-8`,
     })
     .refine((text) => text.isWellFormed(), { message: 'is not well-formed Unicode' })
+    .refine((text) => !text.startsWith('\uFEFF'), { message: 'begins with a byte order mark (U+FEFF); leave it out' })
     .nullish()
     .describe('public, as all of the ledger is'),
   requestId: z
@@ -106,6 +107,12 @@ export const transferOrder = z.object({
     .regex(/^[\x21-\x7e]{1,64}$/, 'is not 1 to 64 visible ASCII characters')
     .nullish()
     .describe('sent again with the same one, a transfer is made once'),
+  unknownAccount: z
+    .boolean()
+    .nullish()
+    .describe(
+      'send even to a PeerId of which this node has never seen a machine or an entry: a mistyped one is lost for ever',
+    ),
 });
 export const transferAnswer = creditEntry.extend({
   repeated: z.boolean().describe('this requestId was sent before: nothing was sent again'),
@@ -134,6 +141,13 @@ export const ledgerHead = z.object({
     state: z.enum(['starting', 'ready', 'stopped']).describe('whether this node signs entries of its own'),
     reason: z.string().optional().describe('why it does not'),
   }),
+  witness: z
+    .object({
+      state: z.enum(['starting', 'running', 'stopped']).describe('whether this node attests entries of others'),
+      reason: z.string().optional().describe('why it does not'),
+    })
+    .nullable()
+    .describe('null when this node is no witness'),
   quorum: uint.describe('witnesses that make a certificate'),
   witnesses: z.array(
     z.object({
@@ -176,10 +190,12 @@ export const ledgerAudit = z.object({
   network: z.string().describe('name of the mesh, or empty'),
   networkId: z.string(),
   madeAt: uint.nullable().describe('milliseconds since 1970'),
+  genesisMicrocredits: amount.describe('all there are: accounts, on the way and reserved come to it'),
+  onTheWayMicrocredits: amount.describe('sent, and not booked yet by whom they go to'),
+  reservedMicrocredits: amount.describe('set aside for others, and neither paid nor given back'),
   accounts: z.array(z.object({ account, availableMicrocredits: amount, finalMicrocredits: amount })),
 });
 
-const readableName = entryName;
 /** An entry with its bytes, and what stands in them. Of its body the fields of its kind are there. */
 export const readableEntry = z.object({
   entry: z.string().describe('`[payload, signature]` in CBOR, hex: what counts'),
@@ -190,14 +206,14 @@ export const readableEntry = z.object({
   to: account.optional(),
   amountMicrocredits: amount.optional(),
   memo: z.string().optional(),
-  transfer: readableName.optional(),
+  transfer: entryName.optional(),
   legs: z.array(z.object({ payee: account, maxMicrocredits: amount })).optional(),
-  hold: readableName.optional(),
+  hold: entryName.optional(),
   leg: uint.optional(),
   cumulativeMicrocredits: amount.optional(),
   receiptHash: z.string().optional(),
   last: z.boolean().optional(),
-  claim: readableName.optional(),
+  claim: entryName.optional(),
 });
 export const readableAttestation = z.object({
   attestation: z.string().describe('hex'),

@@ -19,7 +19,14 @@ const node: NodeFacts = {
   apiRequiresKey: false,
   network: { addresses: ['/ip4/192.168.1.2/tcp/8443/p2p/12D3'], wantedPort: 8443, port: 8443 },
   peers: { admitted: 1, waiting: [], bootstrap: [] },
-  credits: { signing: 'ready', reason: undefined, ownFork: undefined, witnesses: { total: 4, quorum: 3, silent: [] } },
+  credits: {
+    signing: 'ready',
+    reason: undefined,
+    attesting: undefined,
+    ownFork: undefined,
+    witnesses: { total: 4, quorum: 3, missing: [] },
+    bookedEarly: '1 credit',
+  },
   clock: { aheadMs: [12, -40], movedMs: 0 },
 };
 const bootstrap = '/ip4/192.168.1.9/tcp/8443/p2p/12D3KooWOther';
@@ -74,6 +81,12 @@ describe('engine and models', () => {
     expect(of('model', { models, engine: lost })[0]).toMatch(/ollama\.com/);
     expect(of('model', { models: { ...models, coming: ['smollm2:135m'] } })[0]).toMatch(/^warn.*smollm2:135m/);
     expect(of('model', { models: { ...models, inMesh: 1 } })[0]).toMatch(/^ok/);
+    // Whoever chose to run none has done nothing wrong.
+    const none = { ...node, models, engine: { ...node.engine, kind: 'none' } };
+    expect(of('model', none)).toEqual([
+      expect.stringMatching(/^warn: .*this one runs none → .*gogrid config unset engine\.kind/),
+    ]);
+    expect(diagnoseNode(none, machine).healthy).toBe(true);
   });
 });
 
@@ -141,24 +154,37 @@ describe('credits', () => {
   const credits = {
     signing: 'ready',
     reason: undefined,
+    attesting: undefined,
     ownFork: undefined,
-    witnesses: { total: 4, quorum: 3, silent: [] },
+    witnesses: { total: 4, quorum: 3, missing: [] },
+    bookedEarly: '2.5 credits',
   } as const;
 
   it('a mesh without any has no finding of them', () => {
     expect(of('credits', { credits: undefined })).toEqual([]);
-    expect(of('credits', {})).toEqual(['ok: ready to pay and to book; 4 of 4 witnesses show signs of life']);
+    expect(of('credits', {})).toEqual(['ok: ready to pay and to book; 4 of 4 witnesses in sight']);
   });
 
   it('a node that signs nothing says why, and what to do', () => {
     const starting = { ...credits, signing: 'starting', reason: 'no peer is connected' } as const;
     expect(of('credits', { credits: starting })).toEqual([
       expect.stringMatching(/^warn: .*signs nothing yet.*: no peer is connected → .*gogrid peers/),
-      'ok: 4 of 4 witnesses show signs of life',
+      'ok: 4 of 4 witnesses in sight',
     ]);
     const stopped = { ...credits, signing: 'stopped', reason: 'its key is in use elsewhere' } as const;
     expect(of('credits', { credits: stopped })[0]).toMatch(/^error: .*any more.*elsewhere → .*copied home/);
     expect(diagnoseNode({ ...node, credits: stopped }, machine).healthy).toBe(false);
+  });
+
+  it('a witness that attests nothing says why, and what to do', () => {
+    const said = (attesting: object | undefined) => of('credits', { credits: { ...credits, attesting } as never });
+    expect(said({ state: 'running' })).toHaveLength(1);
+    expect(said({ state: 'starting', reason: 'no peer is connected' })[0]).toMatch(
+      /^warn: this node is a witness, and attests nothing yet: no peer is connected → .*gogrid peers/,
+    );
+    expect(said({ state: 'stopped', reason: 'another process attests with its key' })[0]).toMatch(
+      /^error: .*any more: another process .* → end the other program/,
+    );
   });
 
   it('a log of its own that forked is an error while it is cut', () => {
@@ -168,12 +194,17 @@ describe('credits', () => {
   });
 
   it('too few witnesses are named, since nothing becomes final', () => {
-    const silent = (...names: string[]) =>
-      of('credits', { credits: { ...credits, witnesses: { ...credits.witnesses, silent: names } } });
-    expect(silent('seed')).toEqual([expect.stringMatching(/^ok: .*3 of 4 witnesses.*, seed not$/)]);
-    expect(silent('seed', 'attic')).toEqual([
-      expect.stringMatching(/^warn: 2 of 4 witnesses.*nothing becomes final → are these running: seed, attic\?/),
+    const without = (missing: readonly string[], more: object = {}) =>
+      of('credits', { credits: { ...credits, witnesses: { ...credits.witnesses, missing }, ...more } });
+    expect(without(['seed'])).toEqual(['ok: ready to pay and to book; 3 of 4 witnesses in sight, seed not']);
+    const two = without(['seed', 'attic']);
+    expect(two).toEqual([
+      'warn: 2 of 4 witnesses in sight, so nothing becomes final → ' +
+        'start seed, attic: payments above 2.5 credits wait until 3 of 4 are there',
     ]);
+    expect(without(['seed', 'attic'], { bookedEarly: undefined })[0]).toMatch(
+      /every payment waits until 3 of 4 are there$/,
+    );
   });
 });
 

@@ -64,6 +64,11 @@ function modelFinding({ engine, models }: NodeFacts): Finding {
     return found('model', 'ok', `${here === 0 ? 'none' : count(here, 'model')} here, ${inMesh} in the mesh`);
   if (coming.length > 0)
     return found('model', 'warn', `no model yet; ${coming.join(', ')} is on its way`, 'wait for it');
+  if (engine.kind === 'none') {
+    const others =
+      'start a machine of the mesh that has one, or let this one run models: gogrid config unset engine.kind';
+    return found('model', 'warn', 'no machine of the mesh has a model, and this one runs none', others);
+  }
   const fix =
     engine.kind === 'ollama' && engine.state === 'ready'
       ? 'gogrid models pull smollm2:135m, or a better one: ollama pull llama3.2'
@@ -146,7 +151,7 @@ function waitingFindings(waiting: readonly WaitingFacts[]): Finding[] {
 
 function creditFindings(credits: CreditFacts | undefined): Finding[] {
   if (credits === undefined) return [];
-  const { signing, reason, ownFork, witnesses } = credits;
+  const { signing, reason, attesting, ownFork } = credits;
   const why = reason === undefined ? '' : `: ${reason}`;
   const findings: Finding[] = [];
   if (signing === 'stopped') {
@@ -159,8 +164,20 @@ function creditFindings(credits: CreditFacts | undefined): Finding[] {
     const fix = 'it begins by itself as soon as a peer is connected that holds the ledger: gogrid peers';
     findings.push(found('credits', 'warn', `this node signs nothing yet, so it neither pays nor books${why}`, fix));
   }
+  if (attesting !== undefined && attesting.state !== 'running') findings.push(attestingFinding(attesting));
   if (ownFork !== undefined) findings.push(ownForkFinding(ownFork));
-  return [...findings, witnessFinding(witnesses, signing === 'ready' && ownFork === undefined)];
+  return [...findings, witnessFinding(credits)];
+}
+
+function attestingFinding({ state, reason }: NonNullable<CreditFacts['attesting']>): Finding {
+  const why = reason === undefined ? '' : `: ${reason}`;
+  if (state === 'starting') {
+    const fix = 'it begins by itself when peers have said what its key attested before: gogrid peers';
+    return found('credits', 'warn', `this node is a witness, and attests nothing yet${why}`, fix);
+  }
+  const fix =
+    'end the other program that uses this key, if there is one; then stop this node, see gogrid logs, and start it again';
+  return found('credits', 'error', `this node is a witness, and attests nothing any more${why}`, fix);
 }
 
 function ownForkFinding({ sequence, isCut }: NonNullable<CreditFacts['ownFork']>): Finding {
@@ -176,15 +193,16 @@ function ownForkFinding({ sequence, isCut }: NonNullable<CreditFacts['ownFork']>
   );
 }
 
-function witnessFinding({ total, quorum, silent }: CreditFacts['witnesses'], isReady: boolean): Finding {
-  const there = total - silent.length;
-  const ready = isReady ? 'ready to pay and to book; ' : '';
-  if (there < quorum) {
-    const fix = `are these running: ${silent.join(', ')}? Until ${quorum} of ${total} do, credits go on under the caps of credits.stranger_cap_microcredits`;
-    return found('credits', 'warn', `${there} of ${total} witnesses show signs of life, so nothing becomes final`, fix);
+function witnessFinding({ signing, ownFork, witnesses, bookedEarly }: CreditFacts): Finding {
+  const { total, quorum, missing } = witnesses;
+  const there = `${total - missing.length} of ${total} witnesses in sight`;
+  if (total - missing.length < quorum) {
+    const waits = bookedEarly === undefined ? 'every payment waits' : `payments above ${bookedEarly} wait`;
+    const fix = `start ${missing.join(', ')}: ${waits} until ${quorum} of ${total} ${quorum === 1 ? 'is' : 'are'} there`;
+    return found('credits', 'warn', `${there}, so nothing becomes final`, fix);
   }
-  const missing = silent.length === 0 ? '' : `, ${silent.join(', ')} not`;
-  return found('credits', 'ok', `${ready}${there} of ${total} witnesses show signs of life${missing}`);
+  const ready = signing === 'ready' && ownFork === undefined ? 'ready to pay and to book; ' : '';
+  return found('credits', 'ok', `${ready}${there}${missing.length === 0 ? '' : `, ${missing.join(', ')} not`}`);
 }
 
 /** Peers decide: of several the middle one, so that one wrong or lying clock does not. */

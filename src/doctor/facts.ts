@@ -52,16 +52,23 @@ export interface CreditFacts {
   readonly signing: 'starting' | 'ready' | 'stopped';
   /** Why it does not, in a sentence. */
   readonly reason: string | undefined;
+  /** Whether this node, a witness, attests what others write; undefined where it is none. */
+  readonly attesting: { readonly state: 'starting' | 'running' | 'stopped'; readonly reason?: string } | undefined;
   /** The place for which two entries of this account are known; undefined when there is none. */
   readonly ownFork: { readonly sequence: number; readonly isCut: boolean } | undefined;
   readonly witnesses: {
     readonly total: number;
-    /** How many make an entry certain. */
+    /** How many have to sign an entry before it can be final. */
     readonly quorum: number;
-    /** Names of those of whom no sign of life came lately; their ids where they have no name. */
-    readonly silent: readonly string[];
+    /** Names of those that this node does not see; their ids where they have no name. */
+    readonly missing: readonly string[];
   };
+  /** What one payer gets booked here before his payment is final, such as `1 credit`; undefined where nothing is. */
+  readonly bookedEarly: string | undefined;
 }
+
+/** What the ledger says of it; the rest is a setting. */
+export type LedgerFacts = Omit<CreditFacts, 'bookedEarly'>;
 
 /** What only a running node knows. Times are milliseconds. */
 export interface NodeFacts {

@@ -50,7 +50,7 @@ export interface LedgerReads {
 }
 
 /** The disk as it was at one moment, whatever is written meanwhile. */
-export interface LedgerView extends LedgerReads {
+export interface StoreView extends LedgerReads {
   /** Whoever does not close it keeps on the disk what is written over or dropped meanwhile. */
   close(): Promise<void>;
 }
@@ -70,7 +70,7 @@ export interface LedgerStore extends LedgerReads {
    */
   drop(entries: readonly EntryName[], attestations?: readonly AttestationName[]): Promise<void>;
   /** For many reads that have to fit together. It has all that was written when it is asked for, and not what is on its way. */
-  view(): Promise<LedgerView>;
+  view(): Promise<StoreView>;
   /** Small things that must survive, by name: journals of the own log, of the witness, of losses. */
   readonly notes: LedgerNotes;
 }

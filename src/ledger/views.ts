@@ -1,45 +1,13 @@
 /** What those who write into the ledger need of it; `ledger.ts` and `ingest.ts` are it. */
 
+import type { Fork } from './books/chains.ts';
+import type { Status } from './books/ledger.ts';
+import type { OpenLeg, OpenTransfer } from './books/state.ts';
 import type { AccountId, Attestation, Entry, EntryId, EntryName } from './entries/entry.ts';
-
-/** How far an entry has come: `stands` is counted, `fallen` is worth nothing, `unknown` is not here. */
-export type EntryStatus = 'final' | 'certified' | 'stands' | 'fallen' | 'unknown';
-
-/** A transfer that nobody has accepted yet. */
-export interface OpenTransferView {
-  readonly name: EntryName;
-  readonly to: AccountId;
-  /** Microcredits. */
-  readonly amount: bigint;
-}
-
-/** A leg of which something is left. */
-export interface OpenLegView {
-  /** Its author is the payer. */
-  readonly hold: EntryName;
-  readonly leg: number;
-  readonly payee: AccountId;
-  /** Microcredits, as the next two. */
-  readonly max: bigint;
-  readonly paid: bigint;
-  readonly givenBack: bigint;
-  /** The payee's claim that closed it. */
-  readonly closedBy: EntryName | undefined;
-  /** What a release alone left of it. */
-  readonly cap: bigint | undefined;
-}
-
-/** Two entries of one author at one place. */
-export interface ForkView {
-  readonly author: AccountId;
-  readonly sequence: number;
-  /** The one that a certificate picked. */
-  readonly resolved: EntryId | undefined;
-}
 
 export interface BooksView {
   /** Undefined when it is not open. */
-  leg(hold: EntryName, leg: number): OpenLegView | undefined;
+  leg(hold: EntryName, leg: number): OpenLeg | undefined;
 }
 
 /** The ledger as it is now. */
@@ -54,13 +22,17 @@ export interface LedgerView {
   children(author: AccountId, id?: EntryId): readonly Entry[];
   /** In memory only: final entries are not. */
   find(id: EntryId): Entry | undefined;
-  status(name: EntryName): EntryStatus;
+  status(name: EntryName): Status;
   available(author: AccountId): { readonly available: bigint; readonly final: bigint };
-  openTransfersTo(author: AccountId): readonly OpenTransferView[];
-  openTransfersOf(author: AccountId): readonly OpenTransferView[];
-  openLegsOf(author: AccountId): readonly OpenLegView[];
-  openLegsTo(author: AccountId): readonly OpenLegView[];
-  forks(): readonly ForkView[];
+  openTransfersTo(author: AccountId): readonly OpenTransfer[];
+  openTransfersOf(author: AccountId): readonly OpenTransfer[];
+  openLegsOf(author: AccountId): readonly OpenLeg[];
+  openLegsTo(author: AccountId): readonly OpenLeg[];
+  forks(): readonly Fork[];
+  /** What makes the certificates of this author's tail, by place. */
+  attestationsOf(author: AccountId, from: number): readonly Attestation[];
+  /** What a witness attested last of each author's tail, by author. */
+  newestVotesOf(witness: AccountId): Iterable<Attestation>;
   books(): BooksView;
   /** The books of what is final. */
   finalBooks(): BooksView;
@@ -87,8 +59,4 @@ export interface LedgerFlow {
 
 export function nameOnly({ author, sequence, id }: EntryName): EntryName {
   return { author, sequence, id };
-}
-
-export function sameName(a: EntryName, b: EntryName): boolean {
-  return a.id === b.id;
 }

@@ -68,6 +68,10 @@ export const CREDITS = {
   defaultListed: 50,
   /** A PeerId has 52 characters, a name of a node at most 64. */
   maxNameChars: 128,
+  /** Letters in which an id may differ from a known one and still be taken for it, mistyped; two random ids differ in 40. */
+  maxMistypedLetters: 4,
+  /** Accounts that a mistyped id is compared with: writing one as text takes some 10 µs. */
+  maxCompared: 5_000,
 } as const;
 
 /** `GET /events`. */

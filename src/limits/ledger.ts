@@ -20,6 +20,12 @@ export const LEDGER = {
   maxWaitingPerAuthor: 2_000,
   /** Attestations whose entry is missing. */
   maxWaitingAttestations: 10_000,
+  /** The part of the room that authors have of whom nothing is here: keys that nobody paid must not fill it. */
+  maxWaitingStrangers: 15_000,
+  /** After it what waits is let go: a sync brings it again when its past has come. */
+  waitingKeptMs: 3_600_000,
+  /** Entries of one author that are not final, before only certified ones are taken: eight minutes at the highest rate. */
+  maxTailPerAuthor: 10_000,
   /** Entries of one author that do not stand; more are taken only when an entry or a certificate names them. */
   maxFallenPerAuthor: 256,
   /** Entries between two snapshots of the final state. */
@@ -40,6 +46,12 @@ export const LEDGER = {
   /** Entries and attestations that one peer hints at a second, and at once; past it they wait for the next sync. */
   maxHintedPerSecond: 500,
   maxBurstHinted: 2_000,
+  /** So many parts of a hint that were checked before count as one: to look them up costs a hundredth of a signature. */
+  seenPartsPerNew: 16,
+  /** Entries of final places that one peer may bring a second; at once `maxOld`. */
+  maxOldPerSecond: 50,
+  /** Keys that were shown and are not charged again: fewer than `MESH.maxCheckedKeys`, so that their check is remembered. */
+  maxShownKeys: 5_000,
   /** Entries and attestations in one hint that this node sends: 5 ms of signatures to check. */
   maxHintParts: 64,
   /** Signatures that were checked and are not checked again, for bytes that come by several ways. */
@@ -68,6 +80,12 @@ export const LEDGER = {
   maxHintBytes: 32 * KIB,
   /** A request, or an answer, on `/gogrid/ledger/1`; under the bound of a frame. */
   maxAnswerBytes: 192 * KIB,
+  /** Hints that one peer passes on a second: beats and profiles are counted apart, so that neither keeps the other out. */
+  maxHintsPerSecond: 200,
+  /** Lines, entries or attestations in one answer; their bytes end it before. */
+  maxAnswerParts: 10_000,
+  /** Entries, and attestations, in one hint: more than fit its bytes. */
+  maxHintedParts: 1_000,
   /** Names or authors in one request. */
   maxAsked: 1_000,
   /** Accounts are compared in so many groups, by the first byte of their key. */
@@ -79,6 +97,11 @@ export const LEDGER = {
   /** Requests of one peer a second, and at once. */
   maxRequestsPerSecond: 50,
   maxRequestsAtOnce: 500,
+  /** Questions to one peer a second, and at once: below what it answers. */
+  asksPerSecond: 40,
+  asksAtOnce: 400,
+  /** Past it the next question waits so long. */
+  askAgainMs: 100,
   /** A stream on which nothing is asked for so long is closed: a long page is checked in a fraction of it. */
   streamIdleMs: 30_000,
   /** Questions to a witness of one peer, each about many entries. */
@@ -99,6 +122,8 @@ export const LEDGER = {
   /** Syncs at once. A second one begins only when the first has brought nothing for a while. */
   maxSyncsAtOnce: 3,
   syncStallMs: 1_500,
+  /** Nor does one that brings a little at a time hold the others up for longer. */
+  syncAloneMs: 10_000,
   /** Peers that wait for a sync with them. */
   maxSyncQueue: 64,
   /** After a sync that failed, or brought nothing though the ledgers differ: twice as long each time. */
@@ -116,6 +141,8 @@ export const LEDGER = {
   maxServedAtOnce: 8,
   /** Entries of one final place that are kept before anybody names them. */
   maxLatePerPlace: 4,
+  /** Places in a row, each with several entries, that are read to find which of them is final. */
+  maxUnclearPlaces: 256,
 
   /* ---- witnesses ---- */
   /** New entries wait this long for others to be attested, and stored, together. */
@@ -126,10 +153,19 @@ export const LEDGER = {
   askWitnessAfterMs: 5_000,
   /** The wait doubles, up to this, while the witnesses do not answer or do not attest. */
   askWitnessAgainMaxMs: 60_000,
+  /** Of forks of others every node asks: their first questions are spread over so long, and the wait doubles up to more. */
+  askForkSpreadMs: 10_000,
+  askForkAgainMaxMs: 600_000,
+  /** Between two looks for what is to be asked: below `maxWitnessAsksPerSecond`. */
+  askWitnessEveryMs: 1_000,
+  /** Entries behind what is final that are gone through for it. */
+  maxUnsettledSeen: 5_000,
   /** A witness, or an author, whose disk refused a write tries again. */
   writeAgainMs: 1_000,
-  /** A witness reads what its own key signed from so many peers before it attests. */
+  /** A witness hears what its own key signed from so many peers before it attests. */
   witnessSyncsWith: 3,
+  /** Between two looks of a witness for legs that are over, and that it need not know any more. */
+  witnessForgetEveryMs: 3_600_000,
 
   /* ---- the own log ---- */
   /** Peers that are asked for the own newest entry after a start. */
@@ -151,6 +187,8 @@ export const LEDGER = {
   bookEveryMs: 10_000,
 
   /* ---- risk ---- */
+  /** What is booked before it is final rests on at most so many entries that are not: all of them are looked at. */
+  maxBookedPast: 1_000,
   /** All payers together may owe so many times the cap of one. */
   capForAll: 20,
   /** A loss counts against its payer for a week. */

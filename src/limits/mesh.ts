@@ -36,6 +36,13 @@ export const MESH = {
   beatJitterMs: 3_000,
   /** Three missed beats. */
   beatTtlMs: 90_000,
+  /**
+   * Numbers of profiles and beats are kept on the disk for so long ahead: at rest one write in ten beats. A node that starts
+   * again sooner begins where they end, and is ahead of its clock for the rest of the time.
+   */
+  numbersKeptMs: 600_000,
+  /** And at least so many, for one that is ahead of its clock and counts: more than it says in half an hour. */
+  numbersKept: 1_000,
   maxBeatBytes: 250,
   /** Changes of status, and of a line's length by half, go out at most this often: gossip among twenty nodes carries some 25 messages a second. */
   statusEveryMs: 2_000,

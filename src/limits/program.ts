@@ -126,6 +126,8 @@ export const DOCTOR = {
 export const CLI = {
   /** The node is on this machine and answers from memory. */
   requestTimeoutMs: 10_000,
+  /** A transfer that is not answered in that time is asked for again; a node that is silent for half a minute stays so. */
+  transferAttempts: 3,
   /** A list of a thousand peers or jobs stays far under it. */
   maxAnswerBytes: 64 * MIB,
   /** One line of a streamed answer. */

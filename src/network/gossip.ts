@@ -41,6 +41,8 @@ export class Gossip {
   readonly #names: NetworkNames;
   readonly #deps: GossipDeps;
   readonly #senders: Rates<NodeId>;
+  /** Of hints alone: many of them must not keep beats out, nor beats them. */
+  readonly #hinters: Rates<NodeId>;
   readonly #authors: Rates<NodeId>;
   #pubsub: GossipSub | undefined;
   #publishedAt = Number.NEGATIVE_INFINITY;
@@ -50,6 +52,7 @@ export class Gossip {
     this.#names = names;
     this.#deps = deps;
     this.#senders = new Rates({ perSecond: MESH.maxGossipPerSecond, maxKeys: MESH.maxRates }, deps.clock);
+    this.#hinters = new Rates({ perSecond: LEDGER.maxHintsPerSecond, maxKeys: MESH.maxRates }, deps.clock);
     this.#authors = new Rates({ perSecond: MESH.maxPerAuthorPerSecond, maxKeys: MESH.maxRates }, deps.clock);
   }
 
@@ -141,7 +144,7 @@ export class Gossip {
   #judgeHint(from: NodeId, { data }: Message): Verdict {
     const { onHint } = this.#deps;
     if (data.length > LEDGER.maxHintBytes) return this.#reject(from, `a hint of ${data.length} bytes`);
-    if (onHint === undefined || !this.#senders.allows(from)) return 'ignore';
+    if (onHint === undefined || !this.#hinters.allows(from)) return 'ignore';
     const verdict = onHint(plain(data), from);
     return verdict === 'reject' ? this.#reject(from, 'a hint that is malformed, forged, or of another mesh') : verdict;
   }

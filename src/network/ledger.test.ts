@@ -45,12 +45,12 @@ async function start(options: LoopbackOptions & { of?: LedgerMesh } = {}): Promi
   const store = new MemoryLedgerStore();
   const log = silentLogger;
   const ingest = await Ingest.load({ mesh: of }, { store, clock: systemClock, log, pause: () => nextTurn() });
-  const serve = new Serve({ mesh: of }, { ingest, store });
+  const serve = new Serve({ mesh: of }, { ingest, store, pause: () => nextTurn() });
   const node = await startLoopbackNode({
     networkId: mesh.networkId,
     ledger: {
       onHint: (bytes, from) => ingest.takeHint(bytes, from),
-      answer: (ask, from) => serve.answer(ask, from),
+      answer: (ask) => serve.answer(ask),
     },
     ...rest,
   });

@@ -1,6 +1,6 @@
 /**
  * `/gogrid/ledger/1`: both ends. Who lacks something asks question after question on one stream, each with one answer; what
- * the questions mean is the ledger's (`ledger/sync.ts` asks, `ledger/serve.ts` answers). Here is what one peer may cost.
+ * the questions mean is the ledger's (`ledger/sync/sync.ts` asks, `ledger/sync/serve.ts` answers). Here is what one peer may cost.
  */
 
 import type { Connection, Stream } from '@libp2p/interface';
@@ -11,7 +11,7 @@ import type { LedgerLink, LedgerSession } from '../ledger/ports.ts';
 import { LEDGER } from '../limits/ledger.ts';
 import { FRAME, MESH } from '../limits/mesh.ts';
 import type { NodeId } from '../protocol/ids.ts';
-import { type LedgerAnswer, type LedgerAsk, ledgerAnswer, ledgerAsk } from '../protocol/ledger.ts';
+import { LEDGER_ANSWERS, type LedgerAnswer, type LedgerAsk, ledgerAnswer, ledgerAsk } from '../protocol/ledger.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { FrameChannel, type FrameChannelOptions } from './frame-channel.ts';
 import { OpenPerPeer } from './open-per-peer.ts';
@@ -116,18 +116,6 @@ export class LedgerStreams implements LedgerLink {
   }
 }
 
-/** What each question is answered with. */
-const ANSWERS: Record<LedgerAsk['type'], LedgerAnswer['type']> = {
-  root: 'root',
-  buckets: 'buckets',
-  lines: 'lines',
-  chains: 'entries',
-  entries: 'entries',
-  proofs: 'entries',
-  head: 'entries',
-  certificates: 'attestations',
-};
-
 class Session implements LedgerSession {
   readonly #channel: FrameChannel<LedgerAsk, LedgerAnswer>;
   readonly #clock: Clock;
@@ -148,7 +136,7 @@ class Session implements LedgerSession {
     this.#channel.send(request);
     const answer = await within(LEDGER.requestTimeoutMs, this.#channel, this.#clock);
     if (answer === undefined) throw new GoGridError({ code: 'provider_lost', message: 'the peer closed the stream' });
-    if (answer.type === ANSWERS[request.type]) return answer;
+    if (answer.type === LEDGER_ANSWERS[request.type]) return answer;
     const error = new GoGridError({
       code: 'protocol_violation',
       message: `'${request.type}' was answered with '${answer.type}'`,

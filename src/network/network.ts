@@ -5,11 +5,12 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { GoGridError, toGoGridError } from '../errors.ts';
 import type { RequesterChannel, Route } from '../jobs/ports.ts';
 import { JOB } from '../limits/jobs.ts';
-import { FRAME, MESH } from '../limits/mesh.ts';
+import { MESH } from '../limits/mesh.ts';
 import type { Hello } from '../protocol/hello.ts';
 import { isNodeId, type NodeId, nodeIdOf } from '../protocol/ids.ts';
 import type { JobRequest } from '../protocol/job.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
+import { Decisions } from './decisions.ts';
 import { Door } from './door.ts';
 import { Gossip } from './gossip.ts';
 import { Admission } from './hello.ts';
@@ -39,6 +40,7 @@ import {
   WORK_PROTOCOL,
 } from './protocols.ts';
 import { BadCounts } from './rates.ts';
+import { serveProtocols } from './served.ts';
 import { StateExchange } from './state.ts';
 import { hangUp } from './streams.ts';
 import { addressOrder, type LoadedTransports, loadTransports } from './transports.ts';
@@ -68,6 +70,7 @@ class MeshNetwork implements Network {
   readonly ledger: LedgerStreams;
   readonly witness: WitnessStreams;
   readonly #views: PeerViews;
+  readonly #decisions: Decisions;
   #parts: HostParts | undefined;
   #admitted = 0;
 
@@ -111,6 +114,12 @@ class MeshNetwork implements Network {
     const mayKnow = (node: NodeId) => acceptance.accepts(node) && this.#admission.waitsFor(node) === undefined;
     const directory = withoutStrangers(deps.directory, mayKnow);
     this.#directory = directory;
+    this.#decisions = new Decisions({
+      door: this.#door,
+      admission: this.#admission,
+      directory,
+      parts: () => this.#parts,
+    });
     this.#gossip = new Gossip(networkNames(networkId), {
       directory: deps.directory,
       mayKnow,
@@ -193,23 +202,14 @@ class MeshNetwork implements Network {
     });
     this.#gossip.attach(host.services.pubsub);
     await this.#admission.attach(host);
-    const limits = {
-      maxInboundStreams: FRAME.maxInboundStreams,
-      maxOutboundStreams: FRAME.maxOutboundStreams,
-      runOnLimitedConnection: true,
-    };
     const { ledger } = this.#deps;
-    const served = {
+    await serveProtocols(host, this.#admission, {
       [STATE_PROTOCOL]: this.#state,
       [JOB_PROTOCOL]: this.#jobs,
       [WORK_PROTOCOL]: this.#work,
-      ...(ledger !== undefined && { [LEDGER_PROTOCOL]: this.ledger }),
-      ...(ledger?.attest !== undefined && { [WITNESS_PROTOCOL]: this.witness }),
-    };
-    for (const [protocol, streams] of Object.entries(served)) {
-      const serve = this.#admission.guard((stream, connection) => void streams.serve(stream, connection));
-      await host.handle(protocol, serve, limits);
-    }
+      [LEDGER_PROTOCOL]: ledger && this.ledger,
+      [WITNESS_PROTOCOL]: ledger?.attest && this.witness,
+    });
     return host;
   }
 
@@ -354,39 +354,27 @@ class MeshNetwork implements Network {
   /* ---- what this node's user decides ---- */
 
   accepted(): Iterable<AcceptedPeer> {
-    return this.#door.acceptance.accepted();
+    return this.#decisions.accepted();
   }
 
   blocked(): AcceptedPeer[] {
-    return this.#door.blocked();
+    return this.#decisions.blocked();
   }
 
   words(node: NodeId): Promise<string | undefined> {
     return this.#door.wordsNow(node);
   }
 
-  async accept(node: NodeId): Promise<void> {
-    const saved = this.#door.acceptance.accept({ node, name: this.#nameOf(node) });
-    this.#admission.reconsider(node);
-    this.#parts?.tend.retry(node);
-    await saved;
+  accept(node: NodeId): Promise<void> {
+    return this.#decisions.accept(node);
   }
 
-  async block(node: NodeId): Promise<void> {
-    const saved = this.#door.acceptance.block({ node, name: this.#nameOf(node) });
-    this.#admission.dismiss(node);
-    this.#directory.forget(node);
-    await saved;
+  block(node: NodeId): Promise<void> {
+    return this.#decisions.block(node);
   }
 
-  async unblock(node: NodeId): Promise<void> {
-    await this.#door.acceptance.unblock(node);
-    this.#parts?.tend.retry(node);
-  }
-
-  #nameOf(node: NodeId): string {
-    const known = this.#door.blocked().find((peer) => peer.node === node);
-    return this.#admission.helloOf(node)?.name ?? known?.name ?? '';
+  unblock(node: NodeId): Promise<void> {
+    return this.#decisions.unblock(node);
   }
 
   setBootstrap(addresses: readonly string[]): void {

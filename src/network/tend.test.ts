@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { systemClock } from '../clock.ts';
 import { startLoopbackMesh, startLoopbackNode, stopLoopbackNodes } from '../testing/loopback-mesh.ts';
 
 // Every wait ends with its condition; the bound is for machines that are busy with something else.
@@ -30,6 +31,25 @@ describe('the bootstrap node', () => {
     const node = await startLoopbackNode({ bootstrap: [address], reconnectDelayMs: 10_000 });
     await startLoopbackNode({ seed: first.seed, port: portOf(address) });
     await vi.waitFor(() => expect(node.network.admitted()).toBe(1), soon);
+  });
+});
+
+describe('a node that starts again with its clock set back', () => {
+  it('is heard at once', async () => {
+    const numberDisk = { number: 0 };
+    const other = await startLoopbackNode();
+    const node = await startLoopbackNode({ bootstrap: [other.address()], models: ['a:latest'], numberDisk });
+    await vi.waitFor(() => expect(other.directory.get(node.id)).toBeDefined(), soon);
+    await node.stop();
+    await vi.waitFor(() => expect(other.directory.get(node.id)).toBeUndefined(), soon);
+    const again = await startLoopbackNode({
+      seed: node.seed,
+      bootstrap: [other.address()],
+      models: ['b:latest'],
+      numberDisk,
+      clock: { ...systemClock, now: () => systemClock.now() - 36 * 60_000 },
+    });
+    await vi.waitFor(() => expect(other.directory.get(again.id)?.profile.models[0]?.name).toBe('b:latest'), soon);
   });
 });
 

@@ -6,16 +6,16 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { EventRing } from '../api/events.ts';
 import type { Descriptor, Doorkeeper, Friends, Runtime } from '../api/ports.ts';
 import { createCatalogue, createRuntime } from '../api/runtime.ts';
-import { createApi } from '../api/server.ts';
+import { type ApiOptions, createApi } from '../api/server.ts';
 import { systemClock as clock } from '../clock.ts';
 import type { Config } from '../config/settings.ts';
 import type { Network as MeshAnswer } from '../contract/network.ts';
 import type { Network } from '../network/network.ts';
 import type { NodeId } from '../protocol/ids.ts';
 import { describeMesh } from '../storage/network-file.ts';
-import { buildCredits } from './credits.ts';
+import { buildCredits, type NodeCredits } from './credits.ts';
 import { type NodeDeps, nodeName } from './deps.ts';
-import { buildDoctor } from './doctor.ts';
+import { buildDoctor, isInSight } from './doctor.ts';
 import { bootstrapOf, type Mesh } from './mesh.ts';
 import type { NodePulls } from './pulls.ts';
 import type { Stores } from './stores.ts';
@@ -45,51 +45,64 @@ export function buildApi(
   });
   // An id of an event of another start means nothing in this one.
   const events = new EventRing(randomBytes(4).toString('hex'), clock);
-  const credits = buildCredits(mesh.ledger, {
+  const credits = buildAccount(config, deps, stores, worker, mesh, events);
+  const api = createApi(apiOptions(config, stores), {
+    runJob: (spec, signal) => requester.run(spec, signal),
+    explain: (spec, signal) => requester.explain(spec, signal),
+    catalogue,
+    runtime: buildRuntime(config, deps, stores, worker, mesh),
+    doorkeeper: buildDoorkeeper(network, stores),
+    friends: buildFriends(stores, mesh),
+    jobs: book,
+    pulls,
+    descriptor: buildDescriptor(deps, stores, mesh),
+    credits: credits.credits,
+    ledger: credits.ledger,
+    events,
+    logs: deps.logs,
+    stopNode: () => {
+      worker.stopAsked();
+      return { pid: process.pid, graceSecs: config.node.shutdown_grace_secs };
+    },
+    doctor,
+    clock,
+    log: deps.logger.child({ part: 'api' }),
+  });
+  return { ...api, credits };
+}
+
+/** Whom the API answers, and where. */
+function apiOptions({ api, privacy }: Config, { apiKey }: Stores): ApiOptions {
+  return {
+    host: api.host,
+    port: api.port,
+    requireKey: api.require_key,
+    privacy: privacy.default,
+    key: apiKey,
+    allowedOrigins: api.allowed_origins,
+    allowedHosts: api.allowed_hosts,
+    hostname: hostname(),
+  };
+}
+
+/** What the API tells of this node's account and of the ledger. */
+function buildAccount(
+  config: Config,
+  deps: NodeDeps,
+  stores: Stores,
+  worker: Worker,
+  { network, ledger }: Mesh,
+  events: EventRing,
+): NodeCredits {
+  return buildCredits(ledger, {
     clock,
     descriptor: () => stores.descriptor.current,
     nameOf: nameFinder(config, deps, stores, worker, network),
     isConnected: (node) => network.view(node).connected,
-    isAlive: (node) => directory.get(node) !== undefined,
+    isInSight: (node) => isInSight(node, network, worker.directory),
     publish: (event) => events.publish(event),
     pause: () => turn(undefined),
   });
-  const { host, port, require_key: requireKey } = config.api;
-  const api = createApi(
-    {
-      host,
-      port,
-      requireKey,
-      privacy: config.privacy.default,
-      key: stores.apiKey,
-      allowedOrigins: config.api.allowed_origins,
-      allowedHosts: config.api.allowed_hosts,
-      hostname: hostname(),
-    },
-    {
-      runJob: (spec, signal) => requester.run(spec, signal),
-      explain: (spec, signal) => requester.explain(spec, signal),
-      catalogue,
-      runtime: buildRuntime(config, deps, stores, worker, mesh),
-      doorkeeper: buildDoorkeeper(network, stores),
-      friends: buildFriends(stores, mesh),
-      jobs: book,
-      pulls,
-      descriptor: buildDescriptor(deps, stores, mesh),
-      credits: credits.credits,
-      ledger: credits.ledger,
-      events,
-      logs: deps.logs,
-      stopNode: () => {
-        worker.stopAsked();
-        return { pid: process.pid, graceSecs: config.node.shutdown_grace_secs };
-      },
-      doctor,
-      clock,
-      log: deps.logger.child({ part: 'api' }),
-    },
-  );
-  return { ...api, credits };
 }
 
 /** What a machine calls itself, as far as this one knows; empty when it does not. */

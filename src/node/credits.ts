@@ -8,11 +8,11 @@ import {
   type NameOf,
   verificationAnswer,
 } from '../api/credit-answers.ts';
-import type { Credits, LedgerAccess } from '../api/ports.ts';
+import type { Credits, KnownAccounts, LedgerAccess } from '../api/ports.ts';
 import type { Clock } from '../clock.ts';
 import type { LedgerEntries, LedgerHead, LedgerVerification } from '../contract/credits.ts';
 import type { NodeEvent } from '../contract/events.ts';
-import type { CreditFacts } from '../doctor/facts.ts';
+import type { LedgerFacts } from '../doctor/facts.ts';
 import { GoGridError } from '../errors.ts';
 import { auditStore } from '../ledger/audit/audit-store.ts';
 import { exportLines } from '../ledger/audit/export.ts';
@@ -28,9 +28,11 @@ import { TransferRequests } from '../ledger/own/requests.ts';
 import type { Vouchers } from '../ledger/own/vouchers.ts';
 import { type LedgerEvent, LedgerWatch } from '../ledger/own/watch.ts';
 import type { LedgerStore } from '../ledger/ports.ts';
+import type { Witness } from '../ledger/witness/witness.ts';
 import { LEDGER } from '../limits/ledger.ts';
 import type { NetworkDescriptor } from '../protocol/descriptor.ts';
-import type { NodeId } from '../protocol/ids.ts';
+import { type NodeId, nodeIdOf } from '../protocol/ids.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 /** The ledger of a running node. */
 export interface LedgerParts {
@@ -38,9 +40,12 @@ export interface LedgerParts {
   readonly mesh: LedgerMesh;
   readonly ingest: Pick<Ingest, 'ledger' | 'onTaken' | 'flushed'>;
   readonly store: LedgerStore;
-  readonly author: Pick<Author, 'state' | 'onState' | 'transfer'>;
+  readonly author: Pick<Author, 'state' | 'onState' | 'transfer' | 'settled'>;
+  /** Undefined where this node is no witness. */
+  readonly witness: Pick<Witness, 'state'> | undefined;
   readonly vouchers: Pick<Vouchers, 'given' | 'received'>;
   readonly moved: Pick<MovedNotes, 'of'>;
+  readonly log: Logger;
 }
 
 export interface CreditsDeps {
@@ -48,8 +53,8 @@ export interface CreditsDeps {
   readonly descriptor: () => NetworkDescriptor;
   readonly nameOf: NameOf;
   readonly isConnected: (node: NodeId) => boolean;
-  /** Whether a sign of life of it came lately, over whatever way. */
-  readonly isAlive: (node: NodeId) => boolean;
+  /** Whether it is there, over whatever way. */
+  readonly isInSight: (node: NodeId) => boolean;
   readonly publish: (event: NodeEvent) => void;
   /** Gives the event loop its turn. */
   readonly pause: () => Promise<void>;
@@ -59,7 +64,7 @@ export interface NodeCredits {
   readonly credits: Credits;
   readonly ledger: LedgerAccess;
   /** For the doctor; undefined in a mesh without credits. */
-  facts(): CreditFacts | undefined;
+  facts(): LedgerFacts | undefined;
   /** Events are published from here on. */
   start(): void;
   stop(): Promise<void>;
@@ -77,6 +82,7 @@ export function buildCredits(parts: LedgerParts | undefined, deps: CreditsDeps):
     onTaken: (listener) => parts.ingest.onTaken(listener),
     clock: deps.clock,
     tell: (event) => deps.publish(nodeEvent(parts, deps, event)),
+    log: parts.log,
   });
   let unlisten = () => {};
   return {
@@ -126,6 +132,7 @@ function creditsOf(parts: LedgerParts, history: History, { clock, nameOf }: Cred
       notes: store.notes,
       clock,
       transfer: (order, beforeWrite) => author.transfer(order, beforeWrite),
+      settled: () => author.settled(),
       isThere: async (name) => ingest.ledger.find(name.id) !== undefined || (await store.entry(name)) !== undefined,
     });
     // What could not be read now may be later.
@@ -155,11 +162,29 @@ function creditsOf(parts: LedgerParts, history: History, { clock, nameOf }: Cred
       });
       return { today: period(0, today), week: period(1, week), month: period(2, month) };
     },
+    accounts: () => accountsOf(parts),
     async transfer({ to, amount, memo, requestId }) {
       const made = await (await loaded()).make({ to: accountIn(to), amount, memo }, requestId);
       const line = await history.line(made.name);
       if (line === undefined) throw new GoGridError({ code: 'damaged', message: 'an own entry is not on the disk' });
       return { ...lineAnswer(line, nameOf), repeated: made.repeated };
+    },
+  };
+}
+
+function accountsOf({ mesh, ingest: { ledger } }: LedgerParts): KnownAccounts {
+  const named = [mesh.founder, ...mesh.witnesses];
+  return {
+    has(node) {
+      const account = accountIn(node);
+      if (named.includes(account) || ledger.tip(account) !== undefined) return true;
+      return ledger.openTransfersTo(account).length > 0 || ledger.openLegsTo(account).length > 0;
+    },
+    *all() {
+      yield* named.map(accountText);
+      for (let bucket = 0; bucket < LEDGER.buckets; bucket++) {
+        for (const [key] of ledger.lines(bucket)) yield nodeIdOf(key);
+      }
     },
   };
 }
@@ -202,10 +227,11 @@ function accessTo(parts: LedgerParts, deps: CreditsDeps): LedgerAccess {
 
 /** Goes over the disk, and compares what comes out with what this node counts with. */
 async function verifyAll({ mesh, ingest, store }: LedgerParts, { clock, pause }: CreditsDeps) {
-  await ingest.flushed();
   const began = clock.elapsed();
   const { ledger } = ingest;
   const { generation } = ledger;
+  // Behind the reading of both: what comes in while the disk is waited for makes them differ, too.
+  await ingest.flushed();
   // What is written meanwhile is neither seen nor half seen.
   const view = await store.view();
   const audit = await auditStore({ mesh, store: view, pause }).finally(() => view.close());
@@ -217,7 +243,10 @@ async function verifyAll({ mesh, ingest, store }: LedgerParts, { clock, pause }:
   return verificationAnswer(audit.finish(undefined), clock.elapsed() - began);
 }
 
-function headOf({ self, mesh, ingest, author }: LedgerParts, { nameOf, isConnected }: CreditsDeps): LedgerHead {
+function headOf(
+  { self, mesh, ingest, author, witness }: LedgerParts,
+  { nameOf, isConnected }: CreditsDeps,
+): LedgerHead {
   const { ledger } = ingest;
   const { entries, authors } = ledger.counts();
   const tip = ledger.tip(self);
@@ -230,34 +259,42 @@ function headOf({ self, mesh, ingest, author }: LedgerParts, { nameOf, isConnect
     account: accountText(self),
     own: tip === undefined ? null : { sequence: tip.sequence, id: tip.id, state: stateOf(ledger, tip) },
     signing: { state, ...(reason !== undefined && { reason }) },
+    witness: witness === undefined ? null : attesting(witness),
     quorum: quorumOf(mesh),
-    witnesses: mesh.witnesses.map((witness) => {
-      const node = accountText(witness);
-      return { account: node, name: nameOf(node), self: witness === self, connected: isConnected(node) };
+    witnesses: mesh.witnesses.map((id) => {
+      const node = accountText(id);
+      return { account: node, name: nameOf(node), self: id === self, connected: isConnected(node) };
     }),
     forks: forks.slice(0, LEDGER.maxForksListed).map(forkAnswer),
     forked: forks.length,
   };
 }
 
+/** Whether this node attests what others write, without since when. */
+function attesting(witness: Pick<Witness, 'state'>) {
+  const { state, reason } = witness.state();
+  return { state, ...(reason !== undefined && { reason }) };
+}
+
 function factsOf(
-  { self, mesh, ingest, author }: LedgerParts,
-  { nameOf, isConnected, isAlive }: CreditsDeps,
-): CreditFacts {
+  { self, mesh, ingest, author, witness }: LedgerParts,
+  { nameOf, isInSight }: CreditsDeps,
+): LedgerFacts {
   const { state, reason } = author.state();
   const fork = ingest.ledger.forks().find((each) => each.author === self);
-  const silent = mesh.witnesses
+  const missing = mesh.witnesses
     .filter((witness) => witness !== self)
     .map(accountText)
-    .filter((node) => !isConnected(node) && !isAlive(node));
+    .filter((node) => !isInSight(node));
   return {
     signing: state,
     reason,
+    attesting: witness && attesting(witness),
     ownFork: fork && { sequence: fork.sequence, isCut: fork.resolved === undefined },
     witnesses: {
       total: mesh.witnesses.length,
       quorum: quorumOf(mesh),
-      silent: silent.map((node) => nameOf(node) || node),
+      missing: missing.map((node) => nameOf(node) || node),
     },
   };
 }
@@ -295,7 +332,13 @@ const refuse = (): never => {
 };
 const reject = async (): Promise<never> => refuse();
 
-const NO_CREDITS: Credits = { balance: refuse, history: reject, summary: reject, transfer: reject };
+const NO_CREDITS: Credits = {
+  balance: refuse,
+  history: reject,
+  summary: reject,
+  accounts: refuse,
+  transfer: reject,
+};
 
 const NO_LEDGER: LedgerAccess = {
   head: reject,

@@ -6,10 +6,14 @@ import { systemClock as clock } from '../clock.ts';
 import { isLoopback } from '../config/checks.ts';
 import type { Config } from '../config/settings.ts';
 import { diagnoseNode } from '../doctor/checks.ts';
-import type { BootstrapFacts, CreditFacts, NodeFacts } from '../doctor/facts.ts';
+import type { BootstrapFacts, CreditFacts, LedgerFacts, NodeFacts } from '../doctor/facts.ts';
+import { inCredits } from '../ledger/entries/amounts.ts';
+import { MESH } from '../limits/mesh.ts';
+import { DOCTOR } from '../limits/program.ts';
 import { readMachine } from '../machine/look.ts';
 import { portOf } from '../network/listen.ts';
 import type { Network } from '../network/network.ts';
+import type { NodeId } from '../protocol/ids.ts';
 import type { NodeDeps } from './deps.ts';
 import type { Worker } from './worker.ts';
 
@@ -24,7 +28,7 @@ export interface DoctorDeps {
   /** Names of the models of the mesh, this machine's included. */
   readonly meshModels: () => number;
   /** Undefined in a mesh without credits. */
-  readonly credits: () => CreditFacts | undefined;
+  readonly credits: () => LedgerFacts | undefined;
   /** Where the API answers. */
   readonly api: () => string;
 }
@@ -64,9 +68,29 @@ function factsOf(parts: DoctorDeps, movedMs: number): NodeFacts {
       waiting: network.waiting().flatMap(({ name, waitsFor }) => (waitsFor === undefined ? [] : [{ name, waitsFor }])),
       bootstrap: bootstrap().map((address) => bootstrapFacts(network, address)),
     },
-    credits: credits(),
+    credits: creditFacts(config, credits()),
     clock: { aheadMs: [...aheadOf(directory)], movedMs },
   };
+}
+
+function creditFacts({ credits }: Config, facts: LedgerFacts | undefined): CreditFacts | undefined {
+  const { require_final: requireFinal, stranger_cap_microcredits: cap } = credits;
+  const amount = inCredits(BigInt(cap));
+  const bookedEarly = requireFinal || cap === 0 ? undefined : `${amount} ${amount === '1' ? 'credit' : 'credits'}`;
+  return facts && { ...facts, bookedEarly };
+}
+
+/**
+ * Whether a node is there, as far as this one sees. A connection tells at once. Where a node is connected to all that it can
+ * reach, who has none is gone, though its last beat may hold for a minute; in a larger mesh beats are all that tells.
+ */
+export function isInSight(
+  node: NodeId,
+  network: Pick<Network, 'view' | 'admitted'>,
+  directory: Pick<Directory, 'get'>,
+): boolean {
+  if (network.view(node).connected) return true;
+  return network.admitted() >= MESH.targetPeers && directory.get(node) !== undefined;
 }
 
 function bootstrapFacts(network: Network, address: string): BootstrapFacts {
@@ -76,9 +100,13 @@ function bootstrapFacts(network: Network, address: string): BootstrapFacts {
   return { address, connected, waits: connected && waitsFor !== undefined };
 }
 
-/** A beat's number is its author's wall clock in milliseconds (capabilities/announcer.ts), unless that was set back. */
+/**
+ * A beat's number is its author's wall clock in milliseconds, unless it is ahead of that (capabilities/numbers.ts). So was the
+ * number of its profile then, which says beside it what time it was: such a node is not asked.
+ */
 function* aheadOf(directory: Directory): Generator<number> {
-  for (const { beat, beatAt } of directory.nodes()) {
+  for (const { profile, beat, beatAt } of directory.nodes()) {
+    if (profile.number - profile.issuedAt > DOCTOR.maxClockSkewMs) continue;
     const heardAt = clock.now() - (clock.elapsed() - beatAt);
     yield beat.sequence - heardAt;
   }

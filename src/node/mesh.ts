@@ -91,6 +91,7 @@ function buildAnnouncer(config: Config, deps: NodeDeps, stores: Stores, worker: 
       signer: stores.signer,
       clock,
       random: Math.random,
+      nextNumber: () => stores.numbers.next(),
       describe: () => ({
         name: nodeName(config, deps.home),
         version: deps.version,

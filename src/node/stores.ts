@@ -5,6 +5,7 @@ import { LiveDescriptor } from '../network/descriptor.ts';
 import { nodeIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { LevelAcceptedPeers } from '../storage/accepted-peers.ts';
+import { openNumbers } from '../storage/announced-numbers.ts';
 import { openDatabase } from '../storage/database.ts';
 import { LevelFriends } from '../storage/friends.ts';
 import { LevelJobHistory } from '../storage/job-history.ts';
@@ -12,7 +13,7 @@ import { loadApiKey, loadIdentity } from '../storage/key-file.ts';
 import { LevelKnownPeers } from '../storage/known-peers.ts';
 import { openMesh, saveDescriptor } from '../storage/network-file.ts';
 import { LevelNetworkPort } from '../storage/network-port.ts';
-import { takeUnused } from '../storage/unused-key.ts';
+import { markUnused, takeUnused } from '../storage/unused-key.ts';
 import type { NodeDeps } from './deps.ts';
 
 /** @throws GoGridError `home_in_use`, `home_unusable`, `damaged`, `invalid_descriptor`, `invalid_config`, `not_built` */
@@ -24,7 +25,7 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
     const { networkId } = mesh.descriptor;
     const history = await LevelJobHistory.open(database, log, clock.now());
     const identity = await loadIdentity(home);
-    const neverUsed = await takeUnused(home, clock.now());
+    if (identity.created) await markUnused(home, clock.now());
     const apiKey = await loadApiKey(home);
     const signer = signerFromSeed(identity.value);
     const descriptor = new LiveDescriptor(mesh.descriptor, {
@@ -39,9 +40,13 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
       friends: await LevelFriends.open(database, networkId, log),
       knownPeers: new LevelKnownPeers(database, networkId, log),
       port: await LevelNetworkPort.open(database, log),
+      numbers: await openNumbers(database, { clock, log }),
       seed: identity.value,
-      /** Nobody can have an entry of this key: it was made at this start, or never used since its mesh was made. */
-      isNewKey: identity.created || neverUsed,
+      /**
+       * Whether nobody can have an entry of this key: it was made at this start, or never used since its mesh was made. True once
+       * only, so whoever asks is about to sign; a start that fails before that takes nothing away.
+       */
+      takeNewKey: () => takeUnused(home, clock.now()),
       database,
       signer,
       self: nodeIdOf(signer.publicKey),

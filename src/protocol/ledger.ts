@@ -19,14 +19,17 @@ const entry = bytesOf(0, LEDGER.maxEntryBytes);
 const attestation = bytesOf(0, LEDGER.maxAttestationBytes);
 const asked = <T extends z.ZodType>(item: T) => z.array(item).max(LEDGER.maxAsked);
 
+/** Microcredits are below 2⁶³ (docs/ledger.md, "Entries"). */
+const MAX_AMOUNT = 2n ** 63n - 1n;
+
 /** `[author, sequence, id]`. */
 export const wireName = z.tuple([key, uint, key]);
 export type WireName = z.infer<typeof wireName>;
 
 /**
  * What a node holds of one account, in a line: `[author, tip sequence, tip id, certified sequence + 1, final sequence + 1,
- * proof]`. The tip stands; certified and final count entries, 0 for none; `proof` is 32 bytes over the ids of the forks that are known
- * of it, empty for none. Two nodes whose lines agree have nothing to give each other of this account.
+ * proof]`. The tip stands; certified and final count entries, 0 for none; `proof` is 32 bytes over the places of the forks that are
+ * known of it, empty for none. Two nodes whose lines agree have nothing to give each other of this account.
  */
 export const ledgerLine = z.tuple([key, uint, key, uint, uint, hash]);
 export type LedgerLine = z.infer<typeof ledgerLine>;
@@ -53,6 +56,8 @@ export const ledgerAsk = z.discriminatedUnion('type', [
   z.object({ type: z.literal('certificates'), from: asked(z.tuple([key, uint])) }),
   /** Entries that prove the forks of accounts, with those in front of them from the fork on. */
   z.object({ type: z.literal('proofs'), authors: asked(key) }),
+  /** Of each account what a witness attested last, behind what is final; `after` goes on behind that account. */
+  z.object({ type: z.literal('votes'), witness: key, after: key.optional() }),
   /** The newest entries of one account that are there, standing or not: one, or all tips of a fork. */
   z.object({ type: z.literal('head'), author: key }),
 ]);
@@ -62,15 +67,35 @@ export const ledgerAnswer = z.discriminatedUnion('type', [
   z.object({ type: z.literal('root'), root: key, accounts: uint, entries: uint }),
   z.object({ type: z.literal('buckets'), hashes: z.array(hash).max(LEDGER.buckets) }),
   /** `more`: there are further lines behind the last one here. */
-  z.object({ type: z.literal('lines'), lines: z.array(ledgerLine).max(10_000), more: z.boolean() }),
+  z.object({ type: z.literal('lines'), lines: z.array(ledgerLine).max(LEDGER.maxAnswerParts), more: z.boolean() }),
   /** `more`: what was asked for did not fit. */
-  z.object({ type: z.literal('entries'), entries: z.array(entry).max(10_000), more: z.boolean() }),
-  z.object({ type: z.literal('attestations'), attestations: z.array(attestation).max(10_000), more: z.boolean() }),
+  z.object({ type: z.literal('entries'), entries: z.array(entry).max(LEDGER.maxAnswerParts), more: z.boolean() }),
+  z.object({
+    type: z.literal('attestations'),
+    attestations: z.array(attestation).max(LEDGER.maxAnswerParts),
+    more: z.boolean(),
+  }),
 ]);
 export type LedgerAnswer = z.infer<typeof ledgerAnswer>;
 
+/** What each question is answered with. */
+export const LEDGER_ANSWERS = {
+  root: 'root',
+  buckets: 'buckets',
+  lines: 'lines',
+  chains: 'entries',
+  entries: 'entries',
+  proofs: 'entries',
+  head: 'entries',
+  certificates: 'attestations',
+  votes: 'attestations',
+} as const satisfies Record<LedgerAsk['type'], LedgerAnswer['type']>;
+
 /** A message of gossip: new entries and attestations, in the order in which they came to be. */
-export const ledgerHint = z.tuple([z.array(entry).max(1_000), z.array(attestation).max(1_000)]);
+export const ledgerHint = z.tuple([
+  z.array(entry).max(LEDGER.maxHintedParts),
+  z.array(attestation).max(LEDGER.maxHintedParts),
+]);
 export type LedgerHint = z.infer<typeof ledgerHint>;
 
 /* ---- `/gogrid/witness/1` ---- */
@@ -84,7 +109,7 @@ export const witnessAsk = z.discriminatedUnion('type', [
     type: z.literal('may-release'),
     hold: wireName,
     leg: uint.max(LEDGER.maxLegs - 1),
-    cumulative: z.union([uint, z.bigint()]).transform(BigInt),
+    cumulative: z.union([uint, z.bigint().min(0n).max(MAX_AMOUNT)]).transform(BigInt),
   }),
 ]);
 export type WitnessAsk = z.infer<typeof witnessAsk>;

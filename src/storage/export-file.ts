@@ -2,14 +2,16 @@
 
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import { lstat, open, rename, rm } from 'node:fs/promises';
 import { GoGridError, systemCode } from '../errors.ts';
 
 /**
  * Writes a file part by part: it is there whole, or as it was before.
+ * @param replace whether a file that is there already gives way
  * @throws GoGridError `disk_full`, `usage`, and what `parts` throws
  */
-export async function saveFile(file: string, parts: AsyncIterable<string>): Promise<void> {
+export async function saveFile(file: string, parts: AsyncIterable<string>, replace: boolean): Promise<void> {
+  if (!replace) await expectFree(file);
   const draft = `${file}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const handle = await open(draft, 'wx').catch((thrown: unknown) => {
@@ -21,6 +23,8 @@ export async function saveFile(file: string, parts: AsyncIterable<string>): Prom
     } finally {
       await handle.close();
     }
+    // Meanwhile it may have come.
+    if (!replace) await expectFree(file);
     await rename(draft, file);
   } catch (thrown) {
     await rm(draft, { force: true }).catch(() => undefined);
@@ -28,6 +32,17 @@ export async function saveFile(file: string, parts: AsyncIterable<string>): Prom
       ? thrown
       : notUsable(file, 'written', thrown);
   }
+}
+
+/** @throws GoGridError `usage` when something is there, a link to nowhere too */
+async function expectFree(file: string): Promise<void> {
+  const found = await lstat(file).catch(() => undefined);
+  if (found === undefined) return;
+  throw new GoGridError({
+    code: 'usage',
+    message: `'${file}' is there already`,
+    hint: 'name another file, or write over it with --force',
+  });
 }
 
 /** The bytes of a file. @throws GoGridError `usage` when it cannot be read */

@@ -1,7 +1,7 @@
 /** The ledger on disk: entries, attestations, the snapshot of the final state, notes (their form: `ledger-records.ts`). */
 
 import type { EntryName } from '../ledger/entries/entry.ts';
-import type { AttestationName, LedgerBatch, LedgerNotes, LedgerStore, LedgerView } from '../ledger/ports.ts';
+import type { AttestationName, LedgerBatch, LedgerNotes, LedgerStore, StoreView } from '../ledger/ports.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Change, Database } from './database.ts';
 import { LevelLedgerNotes } from './ledger-notes.ts';
@@ -42,7 +42,7 @@ export class LevelLedgerStore extends LevelLedgerReads implements LedgerStore {
     return this.#database.batch(keys.map((key) => ({ type: 'del', key })));
   }
 
-  async view(): Promise<LedgerView> {
+  async view(): Promise<StoreView> {
     const moment = this.#database.moment();
     const reads = new LevelLedgerReads(this.#database, this.#records, this.#log, moment);
     return Object.assign(reads, { close: () => moment.close() });

@@ -30,10 +30,3 @@ export function apiOfTest(): ApiOfTest {
     },
   };
 }
-
-/** All that a stream brings. */
-export async function collect<T>(stream: AsyncIterable<T>): Promise<T[]> {
-  const items: T[] = [];
-  for await (const item of stream) items.push(item);
-  return items;
-}

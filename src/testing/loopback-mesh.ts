@@ -31,6 +31,7 @@ import { LOCAL_NETWORK, networkIdOf } from '../protocol/ids.ts';
 import { signerFromSeed } from '../protocol/signature.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 import { profileWith } from './builders.ts';
+import { type NumberDisk, numbersOn } from './kept-number.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export const TEST_NETWORK_ID = networkIdOf({ ...LOCAL_NETWORK, name: 'loopback' });
@@ -84,6 +85,8 @@ export type LoopbackOptions = Partial<
   onWorkAdvertised?: NetworkDeps['onWorkAdvertised'];
   ledger?: NetworkDeps['ledger'];
   knownPeers?: KnownPeers;
+  /** Of its profiles and beats. */
+  numberDisk?: NumberDisk;
   acceptedPeers?: AcceptedPeers;
   /** Its descriptor; without one it is in a mesh of the tests that has none. */
   mesh?: NetworkDescriptor;
@@ -103,7 +106,8 @@ export async function stopLoopbackNodes(): Promise<void> {
 /** A node that is not started. */
 export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
   const { seed = randomBytes(32), models = [], deaf = false, mesh = LOCAL_DESCRIPTOR, ...rest } = options;
-  const { clock = systemClock } = options;
+  const { clock = systemClock, numberDisk = { number: 0 } } = options;
+  const numbers = numbersOn(numberDisk, clock);
   const networkId = options.networkId ?? (mesh === LOCAL_DESCRIPTOR ? TEST_NETWORK_ID : mesh.networkId);
   const signer = signerFromSeed(seed);
   const saved: NetworkDescriptor[] = [];
@@ -162,6 +166,7 @@ export function buildLoopbackNode(options: LoopbackOptions = {}): LoopbackNode {
       signer,
       clock,
       random: Math.random,
+      nextNumber: () => numbers.next(),
       describe: () => {
         const { number: _, issuedAt: __, ...said } = profileWith({ models: facts.models });
         return { ...said, addresses: network.addresses().map((address) => address.replace(/\/p2p\/.*$/, '')) };

@@ -84,7 +84,7 @@ const noLedger = buildCredits(undefined, {
   descriptor: () => LOCAL_DESCRIPTOR,
   nameOf: () => '',
   isConnected: () => false,
-  isAlive: () => false,
+  isInSight: () => false,
   publish: () => {},
   pause: async () => {},
 });

@@ -10,6 +10,7 @@ import { meshOf } from '../ledger/mesh.ts';
 import { Author } from '../ledger/own/author.ts';
 import { MovedNotes } from '../ledger/own/moved-notes.ts';
 import { Vouchers } from '../ledger/own/vouchers.ts';
+import type { Witness } from '../ledger/witness/witness.ts';
 import { buildCredits, type NodeCredits } from '../node/credits.ts';
 import { createDescriptor, type NetworkDescriptor } from '../protocol/descriptor.ts';
 import { silentLogger } from '../telemetry/logger.ts';
@@ -36,6 +37,8 @@ export interface SmallLedgerOptions {
   /** Whose node it is: a name for `account`. */
   readonly self?: string;
   readonly witnesses?: number;
+  /** The witness that this node is. */
+  readonly witness?: Pick<Witness, 'state'>;
   /** Microcredits. */
   readonly genesis?: bigint;
   /** A disk that was used before. */
@@ -61,7 +64,7 @@ export async function smallLedger(options: SmallLedgerOptions = {}): Promise<Sma
   const ingest = await Ingest.load({ mesh }, { store, clock, log, pause, onFinal });
   const vouchers = await Vouchers.load({ mesh, self: id }, { ingest, notes: store.notes, signer, clock });
   const author = new Author(
-    { mesh, self: id, fresh: true },
+    { mesh, self: id, isFresh: async () => true },
     {
       signer,
       ingest,
@@ -77,13 +80,13 @@ export async function smallLedger(options: SmallLedgerOptions = {}): Promise<Sma
   await author.start();
   const events = new EventRing('test', clock);
   const built = buildCredits(
-    { self: id, mesh, ingest, store, author, vouchers, moved },
+    { self: id, mesh, ingest, store, author, witness: options.witness, vouchers, moved, log },
     {
       clock,
       descriptor: () => descriptor,
       nameOf: (node) => names?.get(node) ?? '',
       isConnected: () => false,
-      isAlive: () => false,
+      isInSight: () => false,
       publish: (event) => events.publish(event),
       pause,
     },

@@ -3,6 +3,7 @@
 import type { Home, NodeSession, Processes, RunningNode, Typed, World } from '../cli/world.ts';
 import type { LedgerAudit } from '../contract/credits.ts';
 import type { MachineFacts } from '../doctor/facts.ts';
+import { GoGridError } from '../errors.ts';
 import { silentLogger } from '../telemetry/logger.ts';
 
 export interface SmallWorld {
@@ -113,7 +114,8 @@ export function smallWorld(args: readonly string[], options: SmallWorldOptions =
       (async () => {
         throw new Error('this world has no files');
       }),
-    async saveFile(file, parts) {
+    async saveFile(file, parts, replace) {
+      if (!replace && options.saved?.has(file)) throw new GoGridError({ code: 'usage', message: `${file} is there` });
       let text = '';
       for await (const part of parts) text += part;
       options.saved?.set(file, text);

@@ -6,6 +6,7 @@ import { pullState as contract } from '../../contract/pulls.ts';
 import { GoGridError } from '../../errors.ts';
 import { STORE } from '../../limits/engine.ts';
 import { silentLogger } from '../../telemetry/logger.ts';
+import { collected } from '../../testing/collected.ts';
 import { type FileServer, fileServer } from '../../testing/file-server.ts';
 import { entryOf, httpsSource, modelBytes, type SmallStore, smallStore } from '../../testing/small-store.ts';
 import type { PullState } from './pull.ts';
@@ -41,12 +42,6 @@ function pullsWith(more: Partial<PullsDeps> = {}): Pulls {
   return pulls;
 }
 
-async function collect(states: AsyncIterable<PullState>): Promise<PullState[]> {
-  const list: PullState[] = [];
-  for await (const state of states) list.push(state);
-  return list;
-}
-
 /** Reads until the state is such. */
 async function readUntil(states: AsyncIterator<PullState>, wanted: (state: PullState) => boolean): Promise<PullState> {
   for (;;) {
@@ -78,7 +73,7 @@ const failing = (code: 'download_failed' | 'model_not_found'): OllamaSide['pull'
 describe('a pull from the catalogue', () => {
   it('tells every step as the contract says, up to the end, and the engines look', async () => {
     const pulls = pullsWith();
-    const states = await collect(pulls.pull('Tiny', never));
+    const states = await collected(pulls.pull('Tiny', never));
     expect(states[0]).toMatchObject({ model: 'Tiny', state: 'starting', source: '' });
     expect(states.at(-1)).toMatchObject({ state: 'done', source: 'the hub', endedAt: expect.any(Number) });
     for (const state of states) expect(contract.safeParse(state)).toMatchObject({ success: true, data: state });
@@ -89,7 +84,7 @@ describe('a pull from the catalogue', () => {
   it('is one however many ask for it', async () => {
     const pulls = pullsWith();
     const all = await Promise.all(
-      ['tiny', 'TINY:latest', 'tiny:latest'].map((name) => collect(pulls.pull(name, never))),
+      ['tiny', 'TINY:latest', 'tiny:latest'].map((name) => collected(pulls.pull(name, never))),
     );
     for (const states of all) expect(states.at(-1)?.state).toBe('done');
     expect(server.requests).toHaveLength(1);
@@ -110,7 +105,7 @@ describe('a pull from the catalogue', () => {
     await expect.poll(() => pulls.states()).toMatchObject([{ state: 'cancelled' }]);
 
     server.behave({ hangAfter: undefined });
-    expect((await collect(pulls.pull('tiny', never))).at(-1)?.state).toBe('done');
+    expect((await collected(pulls.pull('tiny', never))).at(-1)?.state).toBe('done');
     expect(server.requests.at(-1)?.range).toBe('bytes=50000-');
   });
 
@@ -122,14 +117,14 @@ describe('a pull from the catalogue', () => {
     server.behave({ hangAfter: undefined });
     await first.return?.();
     expect(pulls.states()[0]?.endedAt).toBeNull();
-    const states = await collect(pulls.pull('tiny', never));
+    const states = await collected(pulls.pull('tiny', never));
     expect(states.at(-1)?.state).toBe('done');
   });
 
   it('that fails is told of with its reason', async () => {
     server.behave({ instead: (response) => response.writeHead(503).end() });
     const pulls = pullsWith();
-    await expect(collect(pulls.pull('tiny', never))).rejects.toMatchObject({ code: 'download_failed' });
+    await expect(collected(pulls.pull('tiny', never))).rejects.toMatchObject({ code: 'download_failed' });
     expect(pulls.states()).toMatchObject([{ state: 'failed', error: expect.stringContaining('it answers 503') }]);
     expect(refreshed).toBe(0);
   });
@@ -138,7 +133,7 @@ describe('a pull from the catalogue', () => {
     const pulls = pullsWith();
     const slow = pulls.pull('tiny', never)[Symbol.asyncIterator]();
     await slow.next();
-    await collect(pulls.pull('tiny', never));
+    await collected(pulls.pull('tiny', never));
     const rest: PullState[] = [];
     for (let step = await slow.next(); step.done !== true; step = await slow.next()) rest.push(step.value);
     expect(rest.at(-1)?.state).toBe('done');
@@ -152,13 +147,13 @@ describe('a pull from the catalogue', () => {
     await readUntil(states, (state) => state.bytes === 50_000);
     await pulls.stop();
     await expect(readUntil(states, () => false)).rejects.toMatchObject({ code: 'shutting_down' });
-    await expect(collect(pulls.pull('tiny', never))).rejects.toMatchObject({ code: 'shutting_down' });
+    await expect(collected(pulls.pull('tiny', never))).rejects.toMatchObject({ code: 'shutting_down' });
   });
 });
 
 describe('where it comes from', () => {
   it('is Ollama when it answers', async () => {
-    const states = await collect(pullsWith({ ollama: ollamaOf() }).pull('tiny', never));
+    const states = await collected(pullsWith({ ollama: ollamaOf() }).pull('tiny', never));
     // How often one step is told depends on who is faster.
     expect(states.filter((state, index) => state.status !== states[index + 1]?.status)).toMatchObject([
       { state: 'starting', source: '' },
@@ -176,9 +171,9 @@ describe('where it comes from', () => {
       ollamaOf({ pull: failing('download_failed') }),
       ollamaOf({ pull: failing('model_not_found') }),
     ]) {
-      expect((await collect(pullsWith({ ollama }).pull('tiny', never))).at(-1)?.source).toBe('the hub');
+      expect((await collected(pullsWith({ ollama }).pull('tiny', never))).at(-1)?.source).toBe('the hub');
     }
-    const states = await collect(pullsWith({ ollama: ollamaOf() }).pullFromCatalogue('tiny', never));
+    const states = await collected(pullsWith({ ollama: ollamaOf() }).pullFromCatalogue('tiny', never));
     expect(states.at(-1)?.source).toBe('the hub');
   });
 
@@ -191,28 +186,28 @@ describe('where it comes from', () => {
     ],
     ['Ollama without it', { pull: failing('model_not_found') }, 'model_not_found', 'Ollama says no'],
   ] as const)('is nowhere with %s', async (_, ollama, code, text) => {
-    const pulling = collect(pullsWith({ ollama: ollamaOf(ollama) }).pull('other', never));
+    const pulling = collected(pullsWith({ ollama: ollamaOf(ollama) }).pull('other', never));
     await expect(pulling).rejects.toMatchObject({ code, message: expect.stringContaining(text) });
   });
 
   it('is nowhere without an engine, or without Ollama', async () => {
-    await expect(collect(pullsWith({ store: undefined }).pull('tiny', never))).rejects.toMatchObject({
+    await expect(collected(pullsWith({ store: undefined }).pull('tiny', never))).rejects.toMatchObject({
       code: 'engine_unavailable',
       message: expect.stringContaining('engine.kind is none'),
     });
-    await expect(collect(pullsWith().pull('other', never))).rejects.toMatchObject({
+    await expect(collected(pullsWith().pull('other', never))).rejects.toMatchObject({
       code: 'model_not_found',
       message: "model 'other' not found: without Ollama there is only tiny:latest",
       hint: expect.not.stringContaining('did you mean'),
     });
-    await expect(collect(pullsWith().pull('tiny:9b', never))).rejects.toMatchObject({
+    await expect(collected(pullsWith().pull('tiny:9b', never))).rejects.toMatchObject({
       code: 'model_not_found',
       hint: expect.stringMatching(/^did you mean tiny:latest\? /),
     });
   });
 
   it.each(['', 'no model name!', `tiny@sha256:${'a'.repeat(64)}`])('is not asked for %j', async (name) => {
-    await expect(collect(pullsWith().pull(name, never))).rejects.toMatchObject({ code: 'invalid_request' });
+    await expect(collected(pullsWith().pull(name, never))).rejects.toMatchObject({ code: 'invalid_request' });
   });
 });
 
@@ -229,21 +224,21 @@ it('so many at once are enough', async () => {
     pulls.pull(`m${index}`, never)[Symbol.asyncIterator](),
   );
   await Promise.all(open.map((states) => states.next()));
-  await expect(collect(pulls.pull('one-more', never))).rejects.toMatchObject({ code: 'overloaded' });
+  await expect(collected(pulls.pull('one-more', never))).rejects.toMatchObject({ code: 'overloaded' });
   expect(pulls.states()).toHaveLength(STORE.maxPulls);
 });
 
 describe('removing', () => {
   it('takes the file away, and the engines look', async () => {
     const pulls = pullsWith();
-    await collect(pulls.pull('tiny', never));
+    await collected(pulls.pull('tiny', never));
     await pulls.remove('Tiny:latest', never);
     expect(await small.store.installed(never)).toEqual([]);
     expect(refreshed).toBe(2);
     expect(pulls.states()).toEqual([]);
     expect(pulls.wasRemoved('tiny')).toBe(true);
     await expect(pulls.remove('tiny', never)).rejects.toMatchObject({ code: 'model_not_found' });
-    await collect(pulls.pull('tiny', never));
+    await collected(pulls.pull('tiny', never));
     expect(pulls.wasRemoved('tiny')).toBe(false);
   });
 
@@ -265,7 +260,7 @@ describe('removing', () => {
     await small.fetch(entryOf(content, [httpsSource(server.url)]));
     const removing = pulls.remove('tiny', never);
     expect(pulls.wasRemoved('tiny')).toBe(true);
-    const pulling = collect(pulls.pullFromCatalogue('tiny', never));
+    const pulling = collected(pulls.pullFromCatalogue('tiny', never));
     await expect.poll(() => small.store.installed(never)).toEqual([]);
     expect(pulls.states()).toEqual([]);
     gate.resolve();

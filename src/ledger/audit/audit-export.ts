@@ -39,7 +39,10 @@ async function goOver(open: OpenExport, finalise: boolean): Promise<GoneOver> {
   for await (const bytes of linesOf(open())) {
     line++;
     const text = textOf(bytes);
-    if (typeof text !== 'string') return broken(audit, head, { line, what: text.problem });
+    if (typeof text !== 'string') {
+      const what = line === 1 ? `this is not a GoGrid ledger export: ${text.problem}` : text.problem;
+      return broken(audit, head, { line, what });
+    }
     try {
       if (audit === undefined || mesh === undefined) {
         head = readHead(text);
@@ -63,7 +66,7 @@ async function goOver(open: OpenExport, finalise: boolean): Promise<GoneOver> {
       return broken(audit, head, named(line, text, toGoGridError(thrown).message));
     }
   }
-  if (audit === undefined || head === undefined) return broken(audit, head, { line: 1, what: 'it is empty' });
+  if (audit === undefined || head === undefined) return broken(audit, head, { line: 1, what: 'this file is empty' });
   for (const kind of ['entries', 'attestations'] as const) {
     if (counts[kind] === head[kind]) continue;
     const what = `it ends here with ${counts[kind]} ${kind}, and the first line says that there are ${head[kind]}`;

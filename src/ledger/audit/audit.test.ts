@@ -177,12 +177,29 @@ describe('an export that is not as it was', () => {
   });
 
   it.each([
-    ['empty', []],
-    ['rubbish', ['{"format":"something"}']],
-    ['JSON of another kind', ['[1,2]']],
-    ['one endless line', ['x'.repeat(300_000)]],
-  ])('is refused when it is %s', async (_what, content) => {
-    expect(await audit(content)).toMatchObject({ valid: false, problems: [{ line: 1 }] });
+    ['empty', [], 'this file is empty'],
+    ['rubbish', ['{"format":"something"}'], 'this is not a GoGrid ledger export'],
+    ['no JSON', ['# Notes'], 'this is not a GoGrid ledger export'],
+    ['JSON of another kind', ['[1,2]'], 'this is not a GoGrid ledger export'],
+    ['one endless line', ['x'.repeat(300_000)], 'this is not a GoGrid ledger export'],
+    ['of a later version', ['{"format":"gogrid-ledger","version":2}'], 'version is not 1'],
+  ])('is refused when it is %s, saying so', async (_what, content, what) => {
+    const problem = { line: 1, what: expect.stringContaining(what) };
+    expect(await audit(content)).toMatchObject({ valid: false, problems: [problem] });
+  });
+
+  it('is refused with what programs of Windows do to text, saying so', async () => {
+    const crlf = await audit(lines.map((line) => `${line}\r`));
+    expect(crlf.problems).toMatchObject([{ line: 1, what: expect.stringContaining('ends with CR and LF') }]);
+    const one = await audit(lines.with(2, `${lines[2]}\r`));
+    expect(one.problems).toMatchObject([{ line: 3, what: expect.stringContaining('ends with CR and LF') }]);
+    const mark = await audit(lines.with(0, `\uFEFF${lines[0]}`));
+    expect(mark.problems).toMatchObject([{ line: 1, what: expect.stringContaining('byte order mark') }]);
+  });
+
+  it('says of a line that is missing which one came instead, counted as editors count', async () => {
+    const { problems } = await audit(lines.toSpliced(3, 1));
+    expect(problems).toMatchObject([{ line: 4, what: expect.stringContaining('its number 4 is that of line 5') }]);
   });
 
   it('is refused when it is cut off', async () => {

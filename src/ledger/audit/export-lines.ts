@@ -35,8 +35,9 @@ const VERSION = 1;
 const UNCHECKED = '0'.repeat(64);
 
 const uint = z.int().nonnegative();
+const formatSchema = z.looseObject({ format: z.literal(FORMAT) });
 const headSchema = z.strictObject({
-  format: z.literal(FORMAT, 'is not the export of a ledger'),
+  format: z.literal(FORMAT),
   version: z.literal(VERSION, `is not ${VERSION}, the version that this program knows`),
   descriptor: z.unknown(),
   digest: z.string().regex(/^[0-9a-f]{64}$/, 'is not SHA-256 in hex'),
@@ -71,14 +72,10 @@ function checked(unchecked: string): string {
  * @throws GoGridError `damaged` saying what is wrong
  */
 export function readHead(text: string): ExportHead {
-  const parsed = headSchema.safeParse(parseJson(text));
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    throw damaged(`${issue?.path.join('.') || 'it'} ${issue?.message ?? 'is not the export of a ledger'}`);
-  }
-  const { descriptor: json, check, digest, entries, attestations, madeAt } = parsed.data;
+  const { descriptor: json, check, digest, entries, attestations, madeAt } = parseHead(text);
+  if (text.endsWith('\r')) throw damaged(CRLF);
   if (checked(`${text.slice(0, -UNCHECKED.length - 2)}${UNCHECKED}"}`) !== text || !text.endsWith(`"${check}"}`)) {
-    throw damaged('what stands in it is not what its check was made of');
+    throw damaged('it is not as it was written: its check is that of other text');
   }
   try {
     return { descriptor: readDescriptor(JSON.stringify(json)), digest, entries, attestations, madeAt };
@@ -86,6 +83,21 @@ export function readHead(text: string): ExportHead {
     throw damaged(`the descriptor: ${toGoGridError(thrown).message}`);
   }
 }
+
+function parseHead(text: string): z.infer<typeof headSchema> {
+  // Windows programs put this mark before UTF-8.
+  if (text.startsWith('\uFEFF'))
+    throw damaged('it begins with a byte order mark, which an export has not: get it again');
+  const json = jsonIn(text);
+  if (!formatSchema.safeParse(json).success) throw damaged('this is not a GoGrid ledger export');
+  const parsed = headSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw damaged(`${issue?.path.join('.') || 'it'} ${issue?.message ?? 'is not what an export begins with'}`);
+}
+
+const CRLF =
+  'it ends with CR and LF, as Windows programs write lines, and those of an export end with LF: get it again';
 
 /** One of the lines behind the first, without its end. @param n its number among them, from 1 */
 export function writeEntryLine(n: number, entry: Entry): string {
@@ -119,11 +131,15 @@ const lineSchema = z
  * @throws GoGridError `damaged` saying what is wrong
  */
 export function readLine(mesh: LedgerMesh, n: number, text: string): ExportLine {
-  const parsed = lineSchema.safeParse(parseJson(text));
+  const json = jsonIn(text);
+  if (json === undefined) throw damaged('it is not JSON');
+  if (text.endsWith('\r')) throw damaged(CRLF);
+  const parsed = lineSchema.safeParse(json);
   if (!parsed.success) throw damaged('it holds neither an entry nor an attestation');
   const { n: numbered, entry: entryHex, attestation: attestationHex = '' } = parsed.data;
   if (numbered !== n) {
-    throw damaged(`it is numbered ${numbered} and stands at ${n}: a line is missing, or out of its place`);
+    const said = `its number ${numbered} is that of line ${numbered + 1}`;
+    throw damaged(`${said}: a line before it is missing, was added, or is out of its place`);
   }
   if (entryHex !== undefined) {
     const entry = opened(() => openEntry(bytesOf(entryHex), mesh));
@@ -165,11 +181,12 @@ function bytesOf(hex: string): Uint8Array {
   return fromHex(hex);
 }
 
-function parseJson(text: string): unknown {
+/** @returns undefined for what is no JSON */
+function jsonIn(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw damaged('it is not JSON');
+    return undefined;
   }
 }
 

@@ -6,7 +6,8 @@
  */
 
 import type { AccountId, EntryName } from '../entries/entry.ts';
-import type { LedgerView, OpenLegView, OpenTransferView } from '../views.ts';
+import type { LedgerView } from '../views.ts';
+import type { OpenLeg, OpenTransfer } from './state.ts';
 
 /** Microcredits. */
 export interface Balance {
@@ -24,10 +25,10 @@ export interface Balance {
 
 export interface BalanceView {
   readonly available: { readonly available: bigint; readonly final: bigint };
-  readonly transfersOf: readonly OpenTransferView[];
-  readonly transfersTo: readonly OpenTransferView[];
-  readonly legsOf: readonly OpenLegView[];
-  readonly legsTo: readonly OpenLegView[];
+  readonly transfersOf: readonly OpenTransfer[];
+  readonly transfersTo: readonly OpenTransfer[];
+  readonly legsOf: readonly OpenLeg[];
+  readonly legsTo: readonly OpenLeg[];
   /** The cumulative that was promised of a leg of an own hold. */
   readonly given: (hold: EntryName, leg: number) => bigint;
   /** The cumulative that was promised to this account, of a leg of another's hold. */
@@ -60,7 +61,7 @@ export function viewOf(
 export function balanceOf(view: BalanceView): Balance {
   const { available, transfersOf, transfersTo, legsOf, legsTo, given, received } = view;
   const sum = (amounts: readonly bigint[]) => amounts.reduce((total, amount) => total + amount, 0n);
-  const promisedOf = (leg: OpenLegView) => promisedIn(leg, given(leg.hold, leg.leg));
+  const promisedOf = (leg: OpenLeg) => promisedIn(leg, given(leg.hold, leg.leg));
   const promised = sum(legsOf.map(promisedOf));
   return {
     ...available,
@@ -73,12 +74,12 @@ export function balanceOf(view: BalanceView): Balance {
 }
 
 /** What of a leg is neither booked nor given back. */
-function restOf({ max, paid, givenBack }: OpenLegView): bigint {
+function restOf({ max, paid, givenBack }: OpenLeg): bigint {
   return max - paid - givenBack;
 }
 
 /** What of a leg's rest its payee can book by vouchers; nothing once it has written its last claim. */
-function promisedIn(leg: OpenLegView, cumulative: bigint): bigint {
+function promisedIn(leg: OpenLeg, cumulative: bigint): bigint {
   if (leg.closedBy !== undefined || cumulative <= leg.paid) return 0n;
   const promised = cumulative - leg.paid;
   const rest = restOf(leg);

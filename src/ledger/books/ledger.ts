@@ -21,33 +21,12 @@ import { Finality } from './finality.ts';
 import { digestOf, Lines, lineOf } from './lines.ts';
 import { NewestBooks } from './newest-books.ts';
 import { pastOf } from './past.ts';
+import type { Attested, Status, Taken } from './results.ts';
 import type { OpenLeg, OpenTransfer } from './state.ts';
-import { certificatesOf, countWitnesses, hasVote, Wanted } from './votes.ts';
-
-export type Taken =
-  | { readonly result: 'taken' }
-  | { readonly result: 'known' }
-  /** Its place is at or below its author's newest final entry: it is that final one, or it is worth nothing for ever. */
-  | { readonly result: 'old' }
-  /** These must come first. One at a final place is on the disk, or worth asking for, and comes by way of `named`. */
-  | { readonly result: 'waits'; readonly missing: readonly EntryName[] }
-  /** It breaks a rule for ever. */
-  | { readonly result: 'refused'; readonly why: string }
-  /** Its author has too many that do not stand; it changes nothing. */
-  | { readonly result: 'ignored' };
-
-export type Attested =
-  | { readonly result: 'taken' }
-  | { readonly result: 'known' }
-  | { readonly result: 'old' }
-  | { readonly result: 'waits'; readonly missing: EntryName }
-  | { readonly result: 'refused'; readonly why: string }
-  /** This certificate and what is final here exclude each other: more than f witnesses lied. */
-  | { readonly result: 'contradiction'; readonly name: EntryName; readonly why: string };
+import { certificatesOf, countWitnesses, hasVote, newestVotesOf, Wanted } from './votes.ts';
 
 export type { Fork } from './chains.ts';
-
-export type Status = 'final' | 'certified' | 'stands' | 'fallen' | 'unknown';
+export type { Attested, Status, Taken } from './results.ts';
 
 export interface LedgerOptions {
   /** Books that are final already, as a snapshot or a checkpoint holds them; they go over to this ledger. */
@@ -75,6 +54,8 @@ export class Ledger {
   #finality: Finality | undefined;
   readonly #lines: Lines;
   readonly #wanted: Wanted;
+  /** What was said of places that were final already: it may be over another entry, which comes later. */
+  readonly #saidLate: Wanted;
   #generation = 0;
   #finalGeneration = 0;
   #digest: { readonly generation: number; readonly hex: string } | undefined;
@@ -87,6 +68,7 @@ export class Ledger {
     this.#chains = new Chains(hexOf(mesh.networkId));
     this.#newest = new NewestBooks(this.#chains, final);
     this.#wanted = new Wanted(this.#quorum);
+    this.#saidLate = new Wanted(this.#quorum);
     this.#lines = new Lines((author) => lineOf(this.#chains.chainOf(author)));
     for (const author of final.authors()) {
       const tip = final.tip(author);
@@ -124,7 +106,7 @@ export class Ledger {
   }
 
   #addOld({ id, sequence }: Entry, chain: Chain): Taken {
-    if (sequence === chain.root.sequence && id !== chain.root.id) chain.exclude(id, this.#wanted.witnessesOf(id));
+    if (sequence === chain.root.sequence && id !== chain.root.id) chain.exclude(id, this.#witnessesOf(id));
     return OLD;
   }
 
@@ -183,17 +165,25 @@ export class Ledger {
     const moved = this.#finality?.advance();
     if (moved === undefined || moved.size === 0) return;
     this.#finalGeneration++;
-    this.#newest.forget();
+    this.#newest.forget(moved);
     for (const chain of moved) this.#lines.touch(chain.author);
   }
 
   #attestOld(chain: Chain, attestation: Attestation): Attested {
     const { id, witness } = attestation;
     const witnesses = chain.excluded?.get(id);
-    if (witnesses === undefined) return OLD;
+    if (witnesses === undefined) {
+      if (id !== chain.root.id) this.#saidLate.hear(attestation);
+      return OLD;
+    }
     witnesses.add(witness);
     if (witnesses.size < this.#quorum) return OLD;
     return this.#contradiction(attestation, 'a certificate for an entry that a final one excludes');
+  }
+
+  /** Who spoke of an entry before it came. */
+  #witnessesOf(id: EntryId): ReadonlySet<AccountId> {
+    return new Set([...(this.#wanted.witnessesOf(id) ?? []), ...(this.#saidLate.witnessesOf(id) ?? [])]);
   }
 
   /** From here on nothing more is final; what is right is known when all is counted anew, with all certificates. */
@@ -210,7 +200,7 @@ export class Ledger {
     const chain = this.#chains.get(stands.author);
     const isFork = stands.author === other.author && stands.sequence === other.sequence && stands.id !== other.id;
     if (chain === undefined || !isFork || stands.sequence > chain.root.sequence) return false;
-    chain.exclude(other.id, this.#wanted.witnessesOf(other.id));
+    chain.exclude(other.id, this.#witnessesOf(other.id));
     const isNew = chain.noteFork(stands.sequence, [stands.id, other.id], stands.id);
     if (isNew) this.#lines.touch(stands.author);
     return isNew;
@@ -376,10 +366,23 @@ export class Ledger {
     return [...this.#chains.all()].flatMap((chain) => chain.forks());
   }
 
+  forksOf(author: AccountId): Fork[] {
+    return this.#chains.get(author)?.forks() ?? [];
+  }
+
+  /** Entries of an author that are in memory, standing or not. */
+  tailSize(author: AccountId): number {
+    return this.#chains.get(author)?.size ?? 0;
+  }
+
   /** What makes the certificates of this author's tail, by place. */
   attestationsOf(author: AccountId, from: number): Attestation[] {
     const chain = this.#chains.get(author);
     return chain === undefined ? [] : certificatesOf(chain, from, this.#quorum);
+  }
+
+  newestVotesOf(witness: AccountId, after?: AccountId): Iterable<Attestation> {
+    return newestVotesOf(witness, this.#chains.all(), after);
   }
 
   /** Entries that have a certificate and are not here. */

@@ -5,11 +5,10 @@ import { encode } from '../../protocol/cbor.ts';
 import { sha256, sha256Hex } from '../../protocol/hash.ts';
 import type { LedgerLine } from '../../protocol/ledger.ts';
 import type { AccountId } from '../entries/entry.ts';
+import { fromHex } from '../entries/fields.ts';
 import type { Chain } from './chains.ts';
 
 const HEX_DIGITS_PER_BYTE = 2;
-
-const bytesOf = (hex: string): Uint8Array<ArrayBuffer> => new Uint8Array(Buffer.from(hex, 'hex'));
 
 export function bucketOf(author: AccountId): number {
   return Number.parseInt(author.slice(0, HEX_DIGITS_PER_BYTE), 16) % LEDGER.buckets;
@@ -26,12 +25,12 @@ export function lineOf(chain: Chain): LedgerLine {
   const first = chain.forks()[0];
   const places = first === undefined ? [] : tip.isFork ? [first.sequence, tip.sequence + 1] : [first.sequence];
   return [
-    bytesOf(author),
+    fromHex(author),
     Math.max(tip.sequence, 0),
-    bytesOf(tip.id),
+    fromHex(tip.id),
     coveredTip + 1,
     root.sequence + 1,
-    places.length === 0 ? new Uint8Array(0) : new Uint8Array(sha256(encode([bytesOf(author), places]))),
+    places.length === 0 ? new Uint8Array(0) : new Uint8Array(sha256(encode([fromHex(author), places]))),
   ];
 }
 
@@ -40,7 +39,7 @@ export function digestOf(chains: Iterable<Chain>): string {
   const tips = [...chains]
     .filter(({ tip }) => tip.sequence >= 0)
     .toSorted((a, b) => (a.author < b.author ? -1 : 1))
-    .map(({ author, tip }) => [bytesOf(author), tip.sequence, bytesOf(tip.id)]);
+    .map(({ author, tip }) => [fromHex(author), tip.sequence, fromHex(tip.id)]);
   return sha256Hex(encode(tips));
 }
 

@@ -6,14 +6,14 @@
 
 import type { EntryId } from '../entries/entry.ts';
 import { type Books, type Cap, type Caps, NO_CAPS } from './books.ts';
-import type { Chains, Link } from './chains.ts';
+import type { Chain, Chains, Link } from './chains.ts';
 import { legKey } from './state.ts';
 
 export class NewestBooks {
   readonly #chains: Chains;
   readonly #final: Books;
   /** Releases alone in the tail: they may cap legs. */
-  readonly #lone = new Set<Link>();
+  readonly #lone = new Map<Chain, Set<Link>>();
   /** What they come to, until a change. */
   #caps: Caps | undefined = undefined;
   #books: Books;
@@ -27,7 +27,11 @@ export class NewestBooks {
 
   /** An entry is in the tail now. @param grown it stands, and nothing else has changed */
   add(link: Link, grown: boolean): void {
-    if (loneReleaseOf(link) !== undefined) this.#lone.add(link);
+    if (loneReleaseOf(link) !== undefined) {
+      const others = this.#lone.get(link.chain);
+      if (others === undefined) this.#lone.set(link.chain, new Set([link]));
+      else others.add(link);
+    }
     if (grown && !this.#isOutdated) link.outcome = this.#books.apply(link.entry, { certified: link.covered });
   }
 
@@ -37,12 +41,17 @@ export class NewestBooks {
     this.#caps = undefined;
   }
 
-  /** Entries have left the tail. */
-  forget(): void {
-    for (const link of this.#lone) {
-      if (this.#chains.links.has(link.id)) continue;
-      this.#lone.delete(link);
-      this.#caps = undefined;
+  /** Entries of these chains have left the tail. */
+  forget(moved: Iterable<Chain>): void {
+    if (this.#lone.size === 0) return;
+    for (const chain of moved) {
+      const links = this.#lone.get(chain);
+      for (const link of links ?? []) {
+        if (this.#chains.links.has(link.id)) continue;
+        links?.delete(link);
+        this.#caps = undefined;
+      }
+      if (links?.size === 0) this.#lone.delete(chain);
     }
   }
 
@@ -59,7 +68,7 @@ export class NewestBooks {
 
   /** Whether one of these entries is a release alone, so that its certificate caps a leg. */
   hasCap(links: readonly Link[]): boolean {
-    return this.#lone.size > 0 && links.some((link) => this.#lone.has(link));
+    return this.#lone.size > 0 && links.some((link) => this.#lone.get(link.chain)?.has(link));
   }
 
   /** Of each leg the first release alone that stands and is certified; the caps of final ones are in the final books. */
@@ -70,7 +79,7 @@ export class NewestBooks {
 
   #findCaps(): Caps {
     const caps = new Map<string, Cap>();
-    for (const link of this.#lone) {
+    for (const link of [...this.#lone.values()].flatMap((links) => [...links])) {
       const release = loneReleaseOf(link);
       if (release === undefined || !link.stands || !link.covered) continue;
       const key = legKey(release.hold, release.leg);

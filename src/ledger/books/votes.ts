@@ -35,6 +35,24 @@ export function certificatesOf(chain: Chain, from: number, quorum: number): Atte
     .flatMap(({ votes }) => votes ?? []);
 }
 
+/** What a witness attested last of each author's tail, by author. @param after only of authors behind this one */
+export function* newestVotesOf(
+  witness: AccountId,
+  chains: Iterable<Chain>,
+  after: AccountId = '',
+): Generator<Attestation> {
+  const behind = [...chains].filter(({ author, size }) => size > 0 && author > after);
+  behind.sort((a, b) => (a.author < b.author ? -1 : 1));
+  for (const chain of behind) {
+    let newest: Attestation | undefined;
+    for (const { votes = [], sequence } of chain.links()) {
+      if (newest !== undefined && newest.sequence >= sequence) continue;
+      newest = votes.find((vote) => vote.witness === witness) ?? newest;
+    }
+    if (newest !== undefined) yield newest;
+  }
+}
+
 /** Entries that witnesses speak of and that are not here; those with a certificate are wanted. */
 export class Wanted {
   readonly #quorum: number;

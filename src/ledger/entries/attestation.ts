@@ -35,6 +35,7 @@ export function openAttestation(
   { trusted = false }: OpenOptions = {},
 ): Attestation {
   const attestation = readWire(bytes, mesh);
+  if (!mesh.witnesses.includes(attestation.witness)) throw violation(`${WHAT} of a node that is no witness here`);
   if (!trusted && !isAttestationSigned(attestation)) {
     throw violation(`the signature of ${WHAT} does not stand`, { signature: false });
   }
@@ -42,10 +43,11 @@ export function openAttestation(
 }
 
 /**
- * All of `openAttestation` but the signature, which takes most of the time.
+ * All of `openAttestation` but the signature, which takes most of the time, and whether its key is a witness's here: it may be
+ * one's by a newer descriptor.
  * @throws GoGridError `protocol_violation`, or `wrong_network` for another mesh's
  */
-export function readAttestation(bytes: Uint8Array, mesh: WitnessedMesh): Attestation {
+export function readAttestation(bytes: Uint8Array, mesh: Pick<LedgerMesh, 'networkId'>): Attestation {
   return readWire(bytes, mesh);
 }
 
@@ -61,7 +63,7 @@ export function isAttestationSignedAside({ sealed }: Attestation): Promise<boole
   return verifySignatureAside(witness, signedBytes('attestation', payload), signature);
 }
 
-function readWire(bytes: Uint8Array, mesh: WitnessedMesh): Attestation {
+function readWire(bytes: Uint8Array, mesh: Pick<LedgerMesh, 'networkId'>): Attestation {
   const sealed = keptBytes(bytes, LEDGER.maxAttestationBytes, WHAT);
   const { witness: key, payload } = partsOf(sealed);
   const reader = new Reader(payload, WHAT);
@@ -73,7 +75,6 @@ function readWire(bytes: Uint8Array, mesh: WitnessedMesh): Attestation {
   const late = reader.uint(1, 'late') === 1;
   reader.end();
   const witness = accountOf(key);
-  if (!mesh.witnesses.includes(witness)) throw violation(`${WHAT} of a node that is no witness here`);
   return { author, sequence, id, witness, late, sealed };
 }
 

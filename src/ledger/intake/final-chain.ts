@@ -3,6 +3,7 @@
  * than one: the one that is final is the one that the chain goes on behind.
  */
 
+import { LEDGER } from '../../limits/ledger.ts';
 import type { Entry, EntryName, LedgerMesh } from '../entries/entry.ts';
 import { openEntry } from '../entries/entry-codec.ts';
 import type { LedgerStore, StoredEntry } from '../ports.ts';
@@ -10,7 +11,8 @@ import type { LedgerStore, StoredEntry } from '../ports.ts';
 type Store = Pick<LedgerStore, 'chain'>;
 
 /**
- * Final entries of one author from a sequence on, in order, up to the newest. Ends early where one is damaged or missing.
+ * Final entries of one author from a sequence on, in order, up to the newest. Ends early where one is damaged or missing, and
+ * where the author has forked too many places in a row to look for the one from which it is clear.
  * @param tip the author's newest final entry
  */
 export async function* finalChain(
@@ -24,7 +26,7 @@ export async function* finalChain(
   for await (const place of places(store, tip, from)) {
     const last = place.length === 1 ? place[0] : place.find(({ id }) => id === tip.id);
     if (last === undefined) {
-      unclear.push(place);
+      if (unclear.push(place) > LEDGER.maxUnclearPlaces) return;
       continue;
     }
     const way = [last];

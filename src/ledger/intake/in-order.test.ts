@@ -52,6 +52,22 @@ describe('inOrder', () => {
     expect(new Set(found).size).toBe(found.length);
   });
 
+  it('reads attestations along with the entries they are over, a page behind at most', async () => {
+    const founder = new Writer(mesh, FOUNDER, { signed: false });
+    const entries = Array.from({ length: 3 * LEDGER.readPage }, () => founder.transfer('A', 1n));
+    const { found } = await read(
+      entries,
+      entries.flatMap((entry) => certify(mesh, entry, { signed: false })),
+    );
+    let ahead = 0;
+    let most = 0;
+    for (const what of found) {
+      ahead += what.startsWith('over') ? -1 : 1;
+      most = Math.max(most, ahead);
+    }
+    expect(most).toBe(LEDGER.readPage);
+  });
+
   it('goes round a dead branch that waits for what comes behind the living one', async () => {
     const founder = new Writer(mesh, FOUNDER);
     const toA = founder.transfer('A', 100n);

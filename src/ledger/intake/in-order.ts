@@ -4,7 +4,14 @@
  */
 
 import { LEDGER } from '../../limits/ledger.ts';
-import { type AccountId, type Attestation, type Entry, type EntryId, namesIn } from '../entries/entry.ts';
+import {
+  type AccountId,
+  type Attestation,
+  type Entry,
+  type EntryId,
+  type EntryName,
+  namesIn,
+} from '../entries/entry.ts';
 import type { LedgerReads, StoredAttestation, StoredEntry } from '../ports.ts';
 
 export type Found =
@@ -20,16 +27,32 @@ export interface Reading {
   readonly attestation: (stored: StoredAttestation) => Attestation | string;
 }
 
+/** What need not come before what rests on it. */
+export interface There {
+  /** The place from which on a chain is read. */
+  readonly from: (author: AccountId) => number;
+  /** An entry has come. */
+  readonly add: (id: EntryId) => void;
+  /** Whether it has come, or is not waited for. */
+  readonly has: (name: EntryName) => boolean;
+}
+
 /**
  * @param networkId in hex
  * @param reading of what lies on the disk
+ * @param there default: everything is read, and what has come is noted here
  */
 export function inOrder(
   store: Pick<LedgerReads, 'authors' | 'chain' | 'attestations'>,
   networkId: string,
   reading: Reading,
+  there: There = thereAt(new Set()),
 ): AsyncGenerator<Found> {
-  return new Walk(store, networkId, reading).run(store.authors());
+  return new Walk(store, networkId, reading, there).run(store.authors());
+}
+
+function thereAt(ids: Set<EntryId>): There {
+  return { from: () => 0, add: (id) => void ids.add(id), has: ({ id }) => ids.has(id) };
 }
 
 /** An entry of which something is missing so far. */
@@ -43,8 +66,7 @@ class Walk {
   readonly #store: Pick<LedgerReads, 'chain' | 'attestations'>;
   readonly #reading: Reading;
   readonly #networkId: string;
-  /** Ids of all that came. */
-  readonly #placed = new Set<EntryId>();
+  readonly #there: There;
   /** Chains that can go on. */
   readonly #ready: Chain[] = [];
   /** Chains that stand still at an entry, by the ids that they wait for. */
@@ -55,15 +77,16 @@ class Walk {
   /** Attestations whose entry has not come. */
   readonly #early: Attestation[] = [];
 
-  constructor(store: Pick<LedgerReads, 'chain' | 'attestations'>, networkId: string, reading: Reading) {
+  constructor(store: Pick<LedgerReads, 'chain' | 'attestations'>, networkId: string, reading: Reading, there: There) {
     this.#store = store;
     this.#networkId = networkId;
     this.#reading = reading;
+    this.#there = there;
   }
 
   async *run(authors: AsyncIterable<AccountId>): AsyncGenerator<Found> {
     for await (const author of authors) {
-      const chain = new Chain(author, this.#store);
+      const chain = new Chain(author, this.#store, this.#there.from(author));
       this.#ready.push(chain);
       yield* this.#advanceAll();
     }
@@ -71,7 +94,7 @@ class Walk {
     while (this.#still.size > 0) {
       const [chain] = this.#still.values().next().value ?? [];
       if (chain === undefined) break;
-      this.#setAside(chain);
+      this.#setOff(chain);
       yield* this.#advanceAll();
     }
     yield* this.#attestEarly();
@@ -85,10 +108,11 @@ class Walk {
     }
   }
 
-  /** As far as what is named is there; then the attestations over what came. */
+  /** As far as what is named is there, and after each page the attestations over what came. */
   async *#advance(chain: Chain): AsyncGenerator<Found> {
-    let reached = -1;
     for (;;) {
+      // Of a place all comes before the attestations do: who makes one entry final by them has seen the others.
+      if (chain.isBetweenPages) yield* this.#attest(chain, chain.reached);
       const stored = await chain.peek();
       if (stored === undefined) break;
       const entry = chain.opened ?? this.#reading.entry(stored);
@@ -101,13 +125,13 @@ class Walk {
       const missing = this.#missingOf(entry);
       if (missing.length > 0) {
         this.#stand(chain, missing);
-        break;
+        yield* this.#attest(chain, stored.sequence - 1);
+        return;
       }
       chain.take();
-      reached = entry.sequence;
       yield* this.#place(entry);
     }
-    yield* this.#attest(chain, chain.done ? Number.POSITIVE_INFINITY : reached);
+    yield* this.#attest(chain, Number.POSITIVE_INFINITY);
   }
 
   async *#attest(chain: Chain, upTo: number): AsyncGenerator<Found> {
@@ -117,14 +141,14 @@ class Walk {
       chain.takeAttestation();
       const attestation = this.#reading.attestation(stored);
       if (typeof attestation === 'string') yield { kind: 'damaged-attestation', stored, why: attestation };
-      else if (this.#placed.has(attestation.id)) yield { kind: 'attestation', attestation };
+      else if (this.#there.has(attestation)) yield { kind: 'attestation', attestation };
       else this.#early.push(attestation);
     }
   }
 
   *#attestEarly(all = false): Generator<Found> {
     for (const attestation of this.#early.splice(0)) {
-      if (all || this.#placed.has(attestation.id)) yield { kind: 'attestation', attestation };
+      if (all || this.#there.has(attestation)) yield { kind: 'attestation', attestation };
       else this.#early.push(attestation);
     }
   }
@@ -134,48 +158,55 @@ class Walk {
     const work = [first];
     for (let entry = work.pop(); entry !== undefined; entry = work.pop()) {
       const { id } = entry;
-      if (this.#placed.has(id)) continue;
-      this.#placed.add(id);
       this.#parked.delete(id);
+      this.#there.add(id);
       yield { kind: 'entry', entry };
       for (const chain of this.#still.get(id) ?? []) this.#ready.push(chain);
       this.#still.delete(id);
       for (const parked of this.#waitingFor.get(id) ?? []) {
         parked.missing.delete(id);
-        if (parked.missing.size === 0) work.push(parked.entry);
+        if (parked.missing.size === 0 && this.#parked.has(parked.entry.id)) work.push(parked.entry);
       }
       this.#waitingFor.delete(id);
     }
   }
 
-  #missingOf(entry: Entry): EntryId[] {
-    const ids = namesIn(entry.body).map(({ id }) => id);
-    if (entry.previous !== this.#networkId) ids.push(entry.previous);
-    return ids.filter((id) => !this.#placed.has(id));
+  #missingOf({ author, sequence, previous, body }: Entry): EntryId[] {
+    const names = [...namesIn(body)];
+    if (previous !== this.#networkId) names.push({ author, sequence: sequence - 1, id: previous });
+    return names.filter((name) => !this.#there.has(name)).map(({ id }) => id);
   }
 
   /** One of what it waits for wakes it; it looks again then. */
   #stand(chain: Chain, [first]: readonly EntryId[]): void {
     if (first === undefined) return;
-    this.#still.set(first, [...(this.#still.get(first) ?? []), chain]);
+    chain.standsFor = first;
+    const others = this.#still.get(first);
+    if (others === undefined) this.#still.set(first, [chain]);
+    else others.push(chain);
   }
 
-  #setAside(chain: Chain): void {
-    for (const [id, chains] of this.#still) {
-      const left = chains.filter((each) => each !== chain);
-      if (left.length === 0) this.#still.delete(id);
-      else this.#still.set(id, left);
-    }
-    const entry = chain.opened;
-    chain.take();
-    if (entry !== undefined) this.#park(entry);
+  /** What a chain stands still for does not come by itself. */
+  #setOff(chain: Chain): void {
+    const others = this.#still.get(chain.standsFor)?.filter((each) => each !== chain) ?? [];
+    if (others.length === 0) this.#still.delete(chain.standsFor);
+    else this.#still.set(chain.standsFor, others);
     this.#ready.push(chain);
+    const entry = chain.opened;
+    const missing = entry === undefined ? [] : this.#missingOf(entry);
+    // It may be that nothing has to come there any more.
+    if (entry === undefined || missing.length === 0) return;
+    chain.take();
+    this.#park({ entry, missing: new Set(missing) });
   }
 
-  #park(entry: Entry): void {
-    const parked = { entry, missing: new Set(this.#missingOf(entry)) };
-    this.#parked.set(entry.id, parked);
-    for (const id of parked.missing) this.#waitingFor.set(id, [...(this.#waitingFor.get(id) ?? []), parked]);
+  #park(parked: Parked): void {
+    this.#parked.set(parked.entry.id, parked);
+    for (const id of parked.missing) {
+      const others = this.#waitingFor.get(id);
+      if (others === undefined) this.#waitingFor.set(id, [parked]);
+      else others.push(parked);
+    }
   }
 
   /** Entries that name what is nowhere: worth something only where a certificate covers that place. */
@@ -195,17 +226,22 @@ class Walk {
 class Chain {
   /** The entry in front, once it was opened. */
   opened: Entry | undefined;
+  /** What it stands still for, while it does. */
+  standsFor: EntryId = '';
+  /** The newest place that was taken. */
+  reached = -1;
   readonly #entries: Pages<StoredEntry>;
   readonly #attestations: Pages<StoredAttestation>;
 
-  constructor(author: AccountId, store: Pick<LedgerReads, 'chain' | 'attestations'>) {
-    this.#entries = new Pages((from) => store.chain(author, from));
-    this.#attestations = new Pages((from) => store.attestations(author, from));
+  /** @param from a sequence: what lies in front of it is not read */
+  constructor(author: AccountId, store: Pick<LedgerReads, 'chain' | 'attestations'>, from: number) {
+    this.#entries = new Pages((at) => store.chain(author, at), from);
+    this.#attestations = new Pages((at) => store.attestations(author, at), from);
   }
 
-  /** Nothing is left of the entries. */
-  get done(): boolean {
-    return this.#entries.done;
+  /** What comes next is read in one piece with no entry that was taken. */
+  get isBetweenPages(): boolean {
+    return this.#entries.isAtEnd;
   }
 
   peek(): Promise<StoredEntry | undefined> {
@@ -213,6 +249,7 @@ class Chain {
   }
 
   take(): void {
+    this.reached = this.opened?.sequence ?? this.reached;
     this.#entries.take();
     this.opened = undefined;
   }
@@ -226,24 +263,25 @@ class Chain {
   }
 }
 
-/** What lies at places from 0 on, in pages that never part what lies at one place. */
+/** What lies at places from one on, in pages that never part what lies at one place. */
 class Pages<T extends { readonly sequence: number }> {
   readonly #read: (from: number) => AsyncIterable<T>;
   #page: T[] = [];
   #at = 0;
-  #next = 0;
+  #next: number;
   #more = true;
 
-  constructor(read: (from: number) => AsyncIterable<T>) {
+  constructor(read: (from: number) => AsyncIterable<T>, from: number) {
     this.#read = read;
+    this.#next = from;
   }
 
-  get done(): boolean {
-    return !this.#more && this.#at >= this.#page.length;
+  get isAtEnd(): boolean {
+    return this.#at >= this.#page.length;
   }
 
   async peek(): Promise<T | undefined> {
-    if (this.#at >= this.#page.length && this.#more) await this.#turn();
+    if (this.isAtEnd && this.#more) await this.#turn();
     return this.#page[this.#at];
   }
 

@@ -11,6 +11,10 @@ export class IngestRates {
   readonly #newAuthors: Buckets<'all'>;
   readonly #newKeys: Buckets<NodeId>;
   readonly #hinted: Buckets<NodeId>;
+  readonly #old: Buckets<NodeId>;
+  /** Keys whose first check was paid for. Two sets, filled in turn. */
+  #shown = new Set<AccountId>();
+  #shownBefore = new Set<AccountId>();
 
   constructor(clock: Pick<Clock, 'elapsed'>) {
     const of = <Key>(perSecond: number, atOnce: number) =>
@@ -19,6 +23,7 @@ export class IngestRates {
     this.#newAuthors = of(LEDGER.maxNewAuthorsPerSecond, LEDGER.maxBurstNewAuthors);
     this.#newKeys = of(LEDGER.maxNewKeysPerSecond, LEDGER.maxBurstNewKeys);
     this.#hinted = of(LEDGER.maxHintedPerSecond, LEDGER.maxBurstHinted);
+    this.#old = of(LEDGER.maxOldPerSecond, LEDGER.maxOld);
   }
 
   /** Whether a peer may hint at so many entries and attestations now. */
@@ -29,6 +34,24 @@ export class IngestRates {
   /** Whether a peer may show a key that was never seen: its first check costs as much as thirty signatures. */
   mayShowKey(from: NodeId): boolean {
     return this.#newKeys.take(from);
+  }
+
+  hasShown(key: AccountId): boolean {
+    return this.#shown.has(key) || this.#shownBefore.has(key);
+  }
+
+  /** A signature of this key stood. */
+  onShown(key: AccountId): void {
+    if (this.#shown.size >= LEDGER.maxShownKeys / 2) {
+      this.#shownBefore = this.#shown;
+      this.#shown = new Set();
+    }
+    this.#shown.add(key);
+  }
+
+  /** Whether a peer may bring an entry of a place that is final here: it is compared with the disk. */
+  mayBringOld(from: NodeId): boolean {
+    return this.#old.take(from);
   }
 
   /** Whether an author may write one more. Judged when its signature is checked: before, anybody could use up another's rate. */

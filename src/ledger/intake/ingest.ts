@@ -2,8 +2,8 @@
  * The way of an entry into the ledger, from whatever side it comes: gossip, a sync, or this node itself. The checks run in one
  * fixed order, cheapest first, and each ends what it refuses:
  *
- *     size and form -> known already? -> is its key new, and may this peer show new keys? -> signature -> rate of its author
- *     -> ledger (taken, waits, old, refused) -> what waited for it -> store -> listeners
+ *     size and form -> known already? -> of a final place, or with new keys, and may this peer bring such? -> signature -> rate
+ *     of its author -> ledger (taken, waits, old, refused) -> what waited for it -> store -> listeners
  *
  * What a hint is worth to gossip follows from that: `accept` when all of it stands and some of it is new, `reject` when
  * something in it no honest node sends, else `ignore`. An entry whose past is missing never costs its sender anything.
@@ -12,36 +12,30 @@
 import type { Clock } from '../../clock.ts';
 import { GoGridError, toGoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
-import { decode } from '../../protocol/cbor.ts';
 import type { NodeId } from '../../protocol/ids.ts';
-import { type LedgerHint, ledgerHint } from '../../protocol/ledger.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Attested, Ledger, Taken } from '../books/ledger.ts';
-import {
-  type AccountId,
-  type Attestation,
-  type Entry,
-  type EntryName,
-  type LedgerMesh,
-  quorumOf,
-} from '../entries/entry.ts';
+import type { AccountId, Attestation, Entry, EntryName, LedgerMesh } from '../entries/entry.ts';
 import type { LedgerStore } from '../ports.ts';
 import { Checked, CODEC, type Codec, type Unchecked } from './checked.ts';
 import { Damage } from './damage.ts';
+import { EntryChecks } from './entry-checks.ts';
+import { costOf, readHint, type Verdict, verdictOn } from './hint.ts';
 import { IngestRates } from './ingest-rates.ts';
 import { type Forked, LateForks } from './late-forks.ts';
-import { type Loaded, loadLedger, NEVER_FINAL } from './load.ts';
+import { Listeners } from './listeners.ts';
+import { CONTRADICTED, type Loaded, loadLedger, NEVER_FINAL } from './load.ts';
 import { type Item, place } from './place.ts';
-import { type News, type Outcome, Round } from './round.ts';
+import { type News, type PageOutcome, Round } from './round.ts';
 import { Settling } from './settling.ts';
+import { inSlices } from './slices.ts';
+import { Snapshots } from './snapshots.ts';
 import { StoreWriter } from './store-writer.ts';
 import { Waiting } from './waiting.ts';
 
 export type { Codec } from './checked.ts';
-export type { News, Outcome } from './round.ts';
-
-/** `accept`: new and true, pass it on. `ignore`: nothing new, or not sure. `reject`: its sender should not have sent it. */
-export type Verdict = 'accept' | 'ignore' | 'reject';
+export type { Verdict } from './hint.ts';
+export type { News, PageOutcome } from './round.ts';
 
 export interface IngestOptions {
   readonly mesh: LedgerMesh;
@@ -65,25 +59,25 @@ export interface Page {
   readonly attestations?: readonly Uint8Array[];
 }
 
-type GapListener = (missing: readonly EntryName[], from: NodeId | undefined) => void;
+type Gap = readonly [missing: readonly EntryName[], from: NodeId | undefined];
 
 export class Ingest {
   readonly #mesh: LedgerMesh;
   readonly #deps: IngestDeps;
-  readonly #waiting = new Waiting();
+  readonly #waiting: Waiting;
   readonly #checked: Checked;
+  readonly #checks: EntryChecks;
   readonly #rates: IngestRates;
   readonly #writer: StoreWriter;
   readonly #forks: LateForks;
-  readonly #newsListeners = new Set<(news: News) => void>();
-  readonly #gapListeners = new Set<GapListener>();
+  readonly #news: Listeners<readonly [News]>;
+  readonly #gaps: Listeners<Gap>;
   readonly #settling: Settling;
   readonly #damage: Damage;
   #ledger: Ledger;
   /** Set while the ledger is built anew. */
   #rebuilding: Promise<void> | undefined;
-  #takenSinceSnapshot = 0;
-  #snapshotGeneration: number;
+  readonly #snapshots: Snapshots;
 
   /** Reads what the disk holds. @throws GoGridError `disk_full`, `home_unusable`, `damaged` */
   static async load(options: IngestOptions, deps: IngestDeps): Promise<Ingest> {
@@ -98,12 +92,22 @@ export class Ingest {
     this.#deps = deps;
     this.#checked = new Checked(mesh, deps.codec ?? CODEC);
     this.#rates = new IngestRates(deps.clock);
+    this.#news = new Listeners(deps.log);
+    this.#gaps = new Listeners(deps.log);
+    this.#waiting = new Waiting(undefined, () => deps.clock.elapsed());
     this.#ledger = ledger;
+    const current = () => this.#ledger;
+    this.#checks = new EntryChecks(mesh, {
+      ledger: current,
+      waiting: this.#waiting,
+      checked: this.#checked,
+      rates: this.#rates,
+    });
     this.#damage = new Damage(mesh, deps.store, damaged);
     this.#writer = new StoreWriter(deps);
     this.#forks = new LateForks(mesh, deps.store);
     this.#settling = new Settling({
-      ledger: () => this.#ledger,
+      ledger: current,
       waiting: this.#waiting,
       writer: this.#writer,
       forks: this.#forks,
@@ -112,11 +116,22 @@ export class Ingest {
       tell: (round) => this.#tell(round),
       onKept: (id) => this.#damage.onHealed(id),
     });
-    // Even with a saved state more may be final by what was read behind it: the first snapshot is for the next start.
-    this.#snapshotGeneration = hasSnapshot ? 0 : -1;
+    this.#snapshots = new Snapshots(hasSnapshot, {
+      ledger: current,
+      forks: this.#forks,
+      writer: this.#writer,
+      log: deps.log,
+    });
+    this.#takeLoaded(waiting);
+  }
+
+  /** What the disk has, and what rests on something that it does not have. */
+  #takeLoaded({ entries, attestations }: Loaded['waiting']): void {
     const round = new Round(undefined, false);
-    for (const entry of waiting.entries) this.#place({ entry }, round);
-    for (const attestation of waiting.attestations) this.#place({ attestation }, round);
+    for (const item of [...entries, ...attestations]) {
+      round.onDisk.add(item);
+      this.#place('body' in item ? { entry: item } : { attestation: item }, round);
+    }
     void this.#settling.settle(round);
   }
 
@@ -137,14 +152,12 @@ export class Ingest {
 
   /** Called in the order in which things were taken in. @returns what ends it */
   onTaken(listener: (news: News) => void): () => void {
-    this.#newsListeners.add(listener);
-    return () => this.#newsListeners.delete(listener);
+    return this.#news.add(listener);
   }
 
   /** Something waits for what is not here; `from` should have it. @returns what ends it */
-  onGap(listener: GapListener): () => void {
-    this.#gapListeners.add(listener);
-    return () => this.#gapListeners.delete(listener);
+  onGap(listener: (...gap: Gap) => void): () => void {
+    return this.#gaps.add(listener);
   }
 
   /* ---- the ways in ---- */
@@ -155,21 +168,19 @@ export class Ingest {
     if (hint === undefined) return 'reject';
     const [entries, attestations] = hint;
     if (this.#rebuilding !== undefined || this.#writer.isFull) return 'ignore';
-    const round = new Round(from, true);
-    if (!this.#rates.mayHint(from, entries.length + attestations.length)) {
-      this.#tellGap(round.missing, from);
+    if (!this.#rates.mayHint(from, costOf(hint, this.#checked))) {
+      this.#gaps.tell([], from);
       return 'ignore';
     }
+    const round = new Round(from, true);
     for (const sealed of entries) if (round.bad === 0) this.#takeEntry(this.#checked.entry(sealed), round);
     for (const sealed of attestations) {
       if (round.bad === 0) this.#takeAttestation(this.#checked.attestation(sealed), round);
     }
     this.#tell(round);
     void this.#settling.settle(round);
-    if (round.missing.length > 0 || round.limited.size > 0) this.#tellGap(round.missing, from);
-    if (round.bad > 0) return 'reject';
-    // What was not checked may not be passed on: who passes on what does not stand pays for it.
-    return round.taken > 0 && round.limited.size === 0 ? 'accept' : 'ignore';
+    if (round.missing.length > 0 || round.limited.size > 0) this.#gaps.tell(round.missing, from);
+    return verdictOn(round);
   }
 
   /** Reads an entry for `take`, so that it is known who wrote it before its signature is checked. */
@@ -188,19 +199,25 @@ export class Ingest {
     return sealed && this.#checked.attestation(sealed).value;
   }
 
+  /** Whether the signature of what `readAttestation` gave stands. */
+  async isSigned(attestation: Attestation): Promise<boolean> {
+    await this.#checked.attestationAhead(attestation);
+    return this.#checked.isAttestationSigned(attestation);
+  }
+
   /** What a peer has answered. Resolves when it is in the ledger, as far as it can be; never rejects. */
-  async take({ entries = [], attestations = [] }: Page, from: NodeId): Promise<Outcome> {
+  async take({ entries = [], attestations = [] }: Page, from: NodeId): Promise<PageOutcome> {
     const round = new Round(from, false);
     await this.#slices(
       entries.map((item) => (item instanceof Uint8Array ? this.#checked.entry(item) : item)),
       round,
-      (read) => this.#entryAhead(read),
+      (read) => this.#checks.ahead(read),
       (read) => this.#takeEntry(read, round),
     );
     await this.#slices(
       attestations.map((sealed) => this.#checked.attestation(sealed)),
       round,
-      ({ value }) => value && this.#checked.attestationAhead(value),
+      ({ value }) => (value && this.#isWitness(value) ? this.#checked.attestationAhead(value) : undefined),
       (read) => this.#takeAttestation(read, round),
     );
     await this.#settling.settle(round);
@@ -242,7 +259,12 @@ export class Ingest {
 
   /** An entry that should be on the disk cannot be read: it is dropped there, and fetched again from whoever has it. */
   onDamage({ author, sequence }: EntryName): void {
-    void this.#settling.run(async () => this.#tellGap(await this.#damage.look(author, sequence), undefined));
+    void this.#settling.run(async () => {
+      const tip = this.#ledger.finalTip(author);
+      // What is on its way to the disk is not lost.
+      await this.#writer.flushed();
+      this.#gaps.tell(await this.#damage.look(author, sequence, tip), undefined);
+    });
   }
 
   /** Resolves when the store has all that was taken in. @throws GoGridError what the store rejects with */
@@ -253,59 +275,32 @@ export class Ingest {
   async stop(): Promise<void> {
     await this.#settling.idle();
     await this.#rebuilding;
-    if (this.#hasNewFinal()) await this.#snapshot();
+    await this.#snapshots.save();
     await this.#writer.flushed().catch(() => {});
     this.#writer.stop();
   }
 
   /* ---- the checks, in their order ---- */
 
-  #takeEntry({ sealed, value: entry }: Unchecked<Entry>, round: Round): void {
-    if (entry === undefined) round.bad++;
-    else if (this.#isKnown(entry)) round.known++;
-    else if (!this.#checked.has(sealed) && !this.#mayShowKey(entry, round)) round.limited.add(entry.author);
-    else if (!this.#checked.isEntrySigned(entry)) round.bad++;
-    else if (!this.#mayWrite(entry)) round.limited.add(entry.author);
+  #takeEntry(read: Unchecked<Entry>, round: Round): void {
+    const fitting = this.#checks.check(read, round);
+    const entry = read.value;
+    if (entry === undefined || fitting === 'bad') round.bad++;
+    else if (fitting === 'known') round.known++;
+    else if (fitting === 'limited') round.limited.add(entry.author);
     else this.#place({ entry }, round);
   }
 
   #takeAttestation({ value: attestation }: Unchecked<Attestation>, round: Round): void {
     if (attestation === undefined) round.bad++;
+    // A peer may live by a newer descriptor, with other witnesses: here it counts for nothing, and costs its sender nothing.
+    else if (!this.#isWitness(attestation)) round.strange++;
     else if (!this.#checked.isAttestationSigned(attestation)) round.bad++;
     else this.#place({ attestation }, round);
   }
 
-  /** On another thread, what will have to be checked; a new key is left for its turn, when it is known who showed it. */
-  #entryAhead({ value: entry }: Unchecked<Entry>): Promise<void> | undefined {
-    return entry === undefined || this.#isKnown(entry) || this.#isNewAuthor(entry)
-      ? undefined
-      : this.#checked.entryAhead(entry);
-  }
-
-  /** The same id with other bytes is another signature, which nobody has checked. */
-  #isKnown({ id, sealed }: Entry): boolean {
-    const here = this.#ledger.find(id) ?? this.#waiting.find(id);
-    return here !== undefined && Buffer.compare(here.sealed, sealed) === 0;
-  }
-
-  #mayShowKey(entry: Entry, round: Round): boolean {
-    const { from, hinted } = round;
-    if (from === undefined || !this.#isNewAuthor(entry) || this.#waiting.countOf(entry.author) > 0) return true;
-    if (hinted && ++round.newKeys > LEDGER.maxNewKeysPerHint) return false;
-    return this.#rates.mayShowKey(from);
-  }
-
-  #isNewAuthor({ author }: EntryName): boolean {
-    const { founder } = this.#mesh;
-    const ledger = this.#ledger;
-    return author !== founder && ledger.finalTip(author) === undefined && ledger.children(author).length === 0;
-  }
-
-  #mayWrite(entry: Entry): boolean {
-    const { author, sequence } = entry;
-    if (sequence === 0 && this.#isNewAuthor(entry) && !this.#rates.mayBegin()) return false;
-    // What witnesses have certified went through their rates: a node that was away for months need not wait for it.
-    return this.#rates.mayWrite(author) || sequence <= this.#waiting.certifiedOf(author, quorumOf(this.#mesh));
+  #isWitness({ witness }: Attestation): boolean {
+    return this.#mesh.witnesses.includes(witness);
   }
 
   /** Puts an entry or attestation into the ledger, then what waited for it. */
@@ -354,10 +349,7 @@ export class Ingest {
   /** A certificate says that the final part was wrong: more than f witnesses have lied. Nothing is final here any more. */
   #rebuild(): void {
     if (this.#rebuilding !== undefined) return;
-    this.#deps.log.error(
-      {},
-      'two certificates contradict each other: witnesses have lied, and nothing counts as final',
-    );
+    this.#deps.log.error({}, CONTRADICTED);
     this.#rebuilding = this.#rebuildNow()
       .catch((thrown: unknown) =>
         this.#deps.log.error({ error: toGoGridError(thrown) }, 'the ledger cannot be rebuilt'),
@@ -368,92 +360,40 @@ export class Ingest {
   }
 
   async #rebuildNow(): Promise<void> {
-    await this.#writer.flushed();
+    // The note first: on a disk that has the certificates and not the note, the next start would find out only by luck.
     await this.#deps.store.notes.put([[NEVER_FINAL, Uint8Array.of(1)]]);
+    await this.#writer.flushed();
     const { ledger, waiting } = await loadLedger(this.#mesh, this.#deps);
     this.#ledger = ledger;
-    this.#snapshotGeneration = ledger.finalGeneration;
-    const round = new Round(undefined, false);
-    for (const entry of waiting.entries) this.#place({ entry }, round);
+    this.#takeLoaded(waiting);
   }
 
   /* ---- afterwards ---- */
 
-  /**
-   * Does many things with a pause now and then; what was taken in is told before each pause, so that the order holds.
-   * @param ahead begins on other threads what `each` will need
-   */
-  async #slices<T>(
+  /** With a pause now and then; what was taken in is told before each pause, so that the order holds. */
+  #slices<T>(
     items: readonly T[],
     round: Round,
     ahead: (item: T) => Promise<void> | undefined,
     each: (item: T) => void,
   ): Promise<void> {
     const { clock, pause } = this.#deps;
-    let until = clock.elapsed() + LEDGER.sliceMs;
-    for (const [index, item] of items.entries()) {
-      if (index % LEDGER.aheadGroup === 0) {
-        this.#tell(round);
-        await Promise.all(items.slice(index, index + LEDGER.aheadGroup).map(ahead));
-        until = clock.elapsed() + LEDGER.sliceMs;
-      } else if (clock.elapsed() >= until) {
-        this.#tell(round);
-        await pause();
-        until = clock.elapsed() + LEDGER.sliceMs;
-      }
-      if (this.#rebuilding !== undefined) await this.#rebuilding;
-      if (this.#writer.isFull) await this.#writer.flushed().catch(() => {});
-      // A disk that takes nothing ends it here: what could not be kept is asked for again.
-      if (this.#writer.isFull || round.bad > LEDGER.maxBadPerSync) break;
-      each(item);
-    }
-    this.#tell(round);
+    const isFair = () => round.bad <= LEDGER.maxBadPerSync;
+    const mayGoOn = () => (this.#rebuilding === undefined && !this.#writer.isFull ? isFair() : this.#isOpen(isFair));
+    return inSlices(items, { clock, pause, ahead, mayGoOn, each, between: () => this.#tell(round) });
+  }
+
+  /** A disk that takes nothing ends it: what could not be kept is asked for again. */
+  async #isOpen(isFair: () => boolean): Promise<boolean> {
+    await this.#rebuilding;
+    if (this.#writer.isFull) await this.#writer.flushed().catch(() => {});
+    return !this.#writer.isFull && isFair();
   }
 
   #tell(round: Round): void {
     const news = round.news();
     if (news === undefined) return;
-    for (const listener of this.#newsListeners) this.#guarded(() => listener(news));
-    this.#takenSinceSnapshot += news.entries.length + news.attestations.length;
-    if (this.#takenSinceSnapshot >= LEDGER.snapshotEvery && this.#hasNewFinal()) void this.#snapshot();
-  }
-
-  #tellGap(missing: readonly EntryName[], from: NodeId | undefined): void {
-    for (const listener of this.#gapListeners) this.#guarded(() => listener(missing, from));
-  }
-
-  #guarded(call: () => void): void {
-    try {
-      call();
-    } catch (thrown) {
-      this.#deps.log.error({ error: toGoGridError(thrown) }, 'a listener of the ledger broke');
-    }
-  }
-
-  #hasNewFinal(): boolean {
-    const { finalGeneration } = this.#ledger;
-    return finalGeneration > 0 && finalGeneration !== this.#snapshotGeneration && this.#rebuilding === undefined;
-  }
-
-  /** The final state, so that the next start need not fold everything; with what it rests on in one write. */
-  async #snapshot(): Promise<void> {
-    this.#takenSinceSnapshot = 0;
-    this.#snapshotGeneration = this.#ledger.finalGeneration;
-    try {
-      await this.#forks.persist(this.#ledger);
-      await this.#writer.write({ snapshot: this.#ledger.finalBooks().encode() }, false);
-    } catch (thrown) {
-      this.#deps.log.warn({ code: toGoGridError(thrown).code }, 'the state of the ledger could not be saved');
-    }
-  }
-}
-
-/** @returns undefined for what is too long or no hint */
-function readHint(bytes: Uint8Array): LedgerHint | undefined {
-  if (bytes.length > LEDGER.maxHintBytes) return undefined;
-  try {
-    return ledgerHint.safeParse(decode(bytes, 'a hint of the ledger')).data;
-  } catch {
-    return undefined;
+    this.#news.tell(news);
+    if (this.#rebuilding === undefined) this.#snapshots.onTaken(news.entries.length + news.attestations.length);
   }
 }

@@ -28,6 +28,11 @@ export type Judged =
   /** It is needed, and these come first. */
   | { readonly result: 'waits'; readonly missing: readonly EntryName[] };
 
+interface ForkNote {
+  readonly stands: EntryName;
+  readonly other: Entry;
+}
+
 const NOTE = 'ledger-fork/';
 const WHAT = 'a note of a fork';
 
@@ -67,6 +72,7 @@ export class LateForks {
       onFork([stands, entry]);
     }
     if (ids.includes(id)) return { result: 'known' };
+    // What goes on behind it is kept too: the first entry of somebody's log may rest on it, and come later.
     if (!wanted && ids.length >= LEDGER.maxLatePerPlace) return { result: 'drop' };
     const missing = await this.#missing(ledger, entry);
     if (missing === undefined) return { result: 'drop' };
@@ -108,7 +114,8 @@ export class LateForks {
   /** The entry beside the final one that proves what an author did at a final place. */
   async proof(author: AccountId): Promise<Forked | undefined> {
     const value = await this.#store.notes.get(NOTE + author);
-    return value && this.#read(author, value);
+    const note = value && this.#readNote(author, value);
+    return note && this.#forkOf(author, note);
   }
 
   /** Notes the forks at final places: what they are of leaves the memory, and a start does not read it. */
@@ -124,20 +131,25 @@ export class LateForks {
 
   /** Tells the ledger of the forks that notes keep. One that is damaged goes: other nodes have it. */
   async restore(ledger: Ledger, log: Logger): Promise<void> {
-    while (true) {
-      try {
-        for await (const [key, value] of this.#store.notes.list(NOTE)) {
-          const fork = await this.#read(key.slice(NOTE.length), value);
-          if (fork !== undefined) ledger.noteFork(...fork);
-        }
-        return;
-      } catch (thrown) {
-        const note = thrown instanceof GoGridError && thrown.code === 'damaged' ? thrown.data.note : undefined;
-        if (typeof note !== 'string' || !note.startsWith(NOTE)) throw thrown;
-        log.warn({}, 'a proof of a fork is damaged, and dropped');
-        await this.#store.notes.put([[note, undefined]]);
-      }
+    for (let damaged = ['']; damaged.length > 0; ) {
+      damaged = await this.#restore(ledger).catch(noteIn);
+      if (damaged.length === 0) continue;
+      log.warn({}, 'proofs of forks are damaged, and dropped');
+      await this.#store.notes.put(damaged.map((note) => [note, undefined]));
     }
+  }
+
+  /** @returns notes that say nothing */
+  async #restore(ledger: Ledger): Promise<string[]> {
+    const damaged: string[] = [];
+    for await (const [key, value] of this.#store.notes.list(NOTE)) {
+      const author = key.slice(NOTE.length);
+      const note = this.#readNote(author, value);
+      const fork = note && (await this.#forkOf(author, note));
+      if (note === undefined) damaged.push(key);
+      if (fork !== undefined) ledger.noteFork(...fork);
+    }
+    return damaged;
   }
 
   /** The other one lies in the note: in the store is only what has its past there. */
@@ -147,13 +159,25 @@ export class LateForks {
     await this.#store.notes.put([[NOTE + author, encode([sequence, fromHex(stands.id), other.sealed])]]);
   }
 
-  async #read(author: AccountId, value: Uint8Array): Promise<Forked | undefined> {
-    const [place, id, sealed] = listOf(decode(value, WHAT), 3, WHAT);
-    const sequence = uintOf(place, Number.MAX_SAFE_INTEGER, WHAT);
-    if (!(sealed instanceof Uint8Array)) return undefined;
-    this.#noted.set(author, sequence);
-    const [stands] = await this.find([{ author, sequence, id: hex32(id, WHAT) }]);
-    return stands && [stands, openEntry(sealed, this.#mesh, { trusted: true })];
+  /** @returns undefined for what is no note of a fork of this author */
+  #readNote(author: AccountId, value: Uint8Array): ForkNote | undefined {
+    try {
+      const [place, id, sealed] = listOf(decode(value, WHAT), 3, WHAT);
+      if (!(sealed instanceof Uint8Array)) return undefined;
+      const other = openEntry(sealed, this.#mesh, { trusted: true });
+      const sequence = uintOf(place, Number.MAX_SAFE_INTEGER, WHAT);
+      const stands = { author, sequence, id: hex32(id, WHAT) };
+      return other.author === author && other.sequence === sequence ? { stands, other } : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** @returns undefined while the disk does not have the entry that stands there */
+  async #forkOf(author: AccountId, { stands, other }: ForkNote): Promise<Forked | undefined> {
+    this.#noted.set(author, stands.sequence);
+    const [found] = await this.find([stands]);
+    return found && [found, other];
   }
 
   /** Whether it is the final entry of its place, which the disk has lost. */
@@ -162,6 +186,13 @@ export class LateForks {
     const next = await this.find(behind.map((known) => ({ author, sequence: sequence + 1, id: known })));
     return next.some(({ previous }) => previous === id);
   }
+}
+
+/** The note that the store says is damaged. @throws anything else that it threw */
+function noteIn(thrown: unknown): string[] {
+  const note = thrown instanceof GoGridError && thrown.code === 'damaged' ? thrown.data.note : undefined;
+  if (typeof note !== 'string' || !note.startsWith(NOTE)) throw thrown;
+  return [note];
 }
 
 /** Whether the named entry has credits for the author of one that books them. */

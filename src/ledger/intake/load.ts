@@ -1,22 +1,27 @@
 /**
- * The ledger from the disk: the final state, then every entry and attestation behind it. Nothing may be dropped on the way
- * because its past comes later, so what waits here is not bounded: the disk has it all, and so had the memory before.
+ * The ledger from the disk: the final state, then every entry and attestation behind it, each behind what it rests on. So what
+ * is final leaves the memory as the reading goes, and only what rests on something that the disk does not have waits. Nothing may
+ * be dropped on the way, so that is not bounded: the disk has it all, and so had the memory before.
  */
 
 import { LEDGER } from '../../limits/ledger.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { Books } from '../books/books.ts';
 import { Ledger } from '../books/ledger.ts';
-import { openAttestation } from '../entries/attestation.ts';
-import type { Attestation, Entry, EntryName, LedgerMesh } from '../entries/entry.ts';
+import { readAttestation } from '../entries/attestation.ts';
+import type { AccountId, Attestation, Entry, EntryId, EntryName, LedgerMesh } from '../entries/entry.ts';
 import { openEntry } from '../entries/entry-codec.ts';
-import type { AttestationName, LedgerStore } from '../ports.ts';
+import { hexOf } from '../entries/fields.ts';
+import type { AttestationName, LedgerStore, StoredEntry } from '../ports.ts';
+import { nameOnly } from '../views.ts';
+import { type Found, inOrder, type Reading, type There } from './in-order.ts';
 import { LateForks } from './late-forks.ts';
 import { type Item, place } from './place.ts';
 import { UNBOUNDED, Waiting } from './waiting.ts';
 
 /** The note that witnesses have lied: since then nothing counts as final here. */
 export const NEVER_FINAL = 'ledger-never-final';
+export const CONTRADICTED = 'two certificates contradict each other: witnesses have lied, and nothing counts as final';
 
 export interface LoadDeps {
   readonly store: LedgerStore;
@@ -49,13 +54,14 @@ export async function loadLedger(mesh: LedgerMesh, deps: LoadDeps): Promise<Load
   });
   const loading = new Loading(mesh, ledger, deps);
   const forks = new LateForks(mesh, store);
-  for await (const author of store.authors()) {
-    const from = (final?.tip(author)?.sequence ?? -1) + 1;
-    await loading.entries(author, from);
-    // At once: what becomes final by them leaves the memory before the next author is read.
-    await loading.attestations(author, from);
-  }
+  await loading.read();
   await loading.buried(forks);
+  await loading.old(forks);
+  if (loading.isContradicted) {
+    log.error({}, CONTRADICTED);
+    await store.notes.put([[NEVER_FINAL, Uint8Array.of(1)]]);
+    return loadLedger(mesh, deps);
+  }
   await forks.restore(ledger, log);
   const { damaged, damagedAttestations } = loading;
   if (damaged.length + damagedAttestations.length > 0) {
@@ -78,10 +84,16 @@ async function readFinal(mesh: LedgerMesh, { store, log }: LoadDeps): Promise<Bo
 class Loading {
   readonly damaged: EntryName[] = [];
   readonly damagedAttestations: AttestationName[] = [];
+  /** Set when a certificate says that what is final is wrong. */
+  isContradicted = false;
   readonly #mesh: LedgerMesh;
   readonly #ledger: Ledger;
   readonly #deps: LoadDeps;
   readonly #waiting = new Waiting(UNBOUNDED);
+  /** Entries of places that were final before they came. */
+  readonly #old: Entry[] = [];
+  /** Entries that the ledger does not take. */
+  readonly #dropped = new Set<EntryId>();
   #count = 0;
 
   constructor(mesh: LedgerMesh, ledger: Ledger, deps: LoadDeps) {
@@ -90,21 +102,39 @@ class Loading {
     this.#deps = deps;
   }
 
-  async entries(author: string, from: number): Promise<void> {
-    for await (const { sealed, ...name } of this.#deps.store.chain(author, from)) {
-      const entry = read(sealed, name, () => openEntry(sealed, this.#mesh, { trusted: true }));
-      if (entry === undefined) this.damaged.push(name);
-      else this.#place({ entry });
-      await this.#breathe();
+  async read(): Promise<void> {
+    const { store, pause } = this.#deps;
+    for await (const found of inOrder(store, hexOf(this.#mesh.networkId), readingOf(this.#mesh), this.#there())) {
+      this.#take(found);
+      if (++this.#count % LEDGER.loadSlice === 0) await pause();
     }
   }
 
-  async attestations(author: string, from: number): Promise<void> {
-    for await (const { sealed, ...name } of this.#deps.store.attestations(author, from)) {
-      const attestation = read(sealed, name, () => openAttestation(sealed, this.#mesh, { trusted: true }));
-      if (attestation === undefined) this.damagedAttestations.push(name);
-      else this.#place({ attestation });
-      await this.#breathe();
+  #there(): There {
+    return {
+      from: (author) => this.#finalSequence(author) + 1,
+      add: () => {},
+      has: (name) =>
+        this.#ledger.find(name.id) !== undefined ||
+        this.#isBelowFinal(name) ||
+        this.#waiting.has(name.id) ||
+        this.#dropped.has(name.id),
+    };
+  }
+
+  #take(found: Found): void {
+    switch (found.kind) {
+      case 'entry':
+        this.#place({ entry: found.entry });
+        break;
+      case 'attestation':
+        this.#place({ attestation: found.attestation });
+        break;
+      case 'damaged':
+        this.damaged.push(nameOnly(found.stored));
+        break;
+      case 'damaged-attestation':
+        this.damagedAttestations.push(found.stored);
     }
   }
 
@@ -118,32 +148,57 @@ class Loading {
     }
   }
 
+  /** They change nothing, but may prove that their author signed twice. */
+  async old(forks: LateForks): Promise<void> {
+    for (const entry of this.#old) await forks.judge(this.#ledger, entry, false, () => {});
+  }
+
   rest(): Loaded['waiting'] {
     return this.#waiting.drain();
   }
 
   #place(item: Item): void {
-    const ignore = () => {};
-    place(item, { ledger: this.#ledger, waiting: this.#waiting, onAdded: ignore, onAttested: ignore });
+    place(item, {
+      ledger: this.#ledger,
+      waiting: this.#waiting,
+      keepsAll: true,
+      onAdded: (entry, { result }) => {
+        if (result === 'old') this.#old.push(entry);
+        if (result === 'refused') this.#dropped.add(entry.id);
+      },
+      onAttested: (_attestation, { result }) => {
+        if (result === 'contradiction') this.isContradicted = true;
+      },
+    });
   }
 
   #isBelowFinal({ author, sequence }: EntryName): boolean {
-    return sequence <= (this.#ledger.finalTip(author)?.sequence ?? -1);
+    return sequence <= this.#finalSequence(author);
   }
 
-  async #breathe(): Promise<void> {
-    if (++this.#count % LEDGER.loadSlice === 0) await this.#deps.pause();
+  #finalSequence(author: AccountId): number {
+    return this.#ledger.finalTip(author)?.sequence ?? -1;
   }
 }
 
+const DAMAGED = 'it is damaged on the disk';
+
+/** What lies on the disk was checked when it came. */
+function readingOf(mesh: LedgerMesh): Reading {
+  return {
+    entry: (stored) => read(stored, () => openEntry(stored.sealed, mesh, { trusted: true })),
+    attestation: (stored) => read(stored, () => readAttestation(stored.sealed, mesh)),
+  };
+}
+
 /** What was read under a name, if it is what the name says; else it is damaged. */
-function read<T extends EntryName>(sealed: Uint8Array, name: EntryName, open: () => T): T | undefined {
-  if (sealed.length === 0) return undefined;
+function read<T extends EntryName>(stored: StoredEntry, open: () => T): T | string {
+  if (stored.sealed.length === 0) return DAMAGED;
   try {
     const opened = open();
-    const isIt = opened.id === name.id && opened.author === name.author && opened.sequence === name.sequence;
-    return isIt ? opened : undefined;
+    const isIt = opened.id === stored.id && opened.author === stored.author && opened.sequence === stored.sequence;
+    return isIt ? opened : DAMAGED;
   } catch {
-    return undefined;
+    return DAMAGED;
   }
 }

@@ -17,7 +17,7 @@ export interface News {
 }
 
 /** What a peer's page was worth. */
-export interface Outcome {
+export interface PageOutcome {
   /** Entries and attestations that were new and are in the ledger now. */
   readonly taken: number;
   readonly known: number;
@@ -52,6 +52,8 @@ export class Round {
   waiting = 0;
   refused = 0;
   bad = 0;
+  /** Attestations of keys that are no witness here. */
+  strange = 0;
   newKeys = 0;
 
   /** @param from undefined: this node */
@@ -79,7 +81,7 @@ export class Round {
     return { entries, attestations, forks, from, hinted };
   }
 
-  outcome(): Outcome {
+  outcome(): PageOutcome {
     const { taken, known, waiting, refused, bad, limited } = this;
     return { taken, known, waiting, refused, bad, limited };
   }

@@ -22,7 +22,7 @@ export interface SettlingDeps {
   readonly log: Logger;
   readonly place: (item: Item, round: Round) => void;
   readonly tell: (round: Round) => void;
-  /** An entry of a final place is kept. */
+  /** An entry of a final place is kept, or was here all the time. */
   readonly onKept: (id: EntryId) => void;
 }
 
@@ -82,11 +82,9 @@ export class Settling {
     const { ledger, waiting, writer, forks, place, onKept } = this.#deps;
     const judged = await forks.judge(ledger(), entry, waiting.isWanted(entry.id), (fork) => round.forks.push(fork));
     if (judged.result === 'waits') waiting.add(entry, judged.missing);
-    if (judged.result === 'keep') {
-      writer.addEntry(entry);
-      onKept(entry.id);
-    }
+    if (judged.result === 'keep') writer.addEntry(entry);
     if (judged.result !== 'keep' && judged.result !== 'known') return;
+    onKept(entry.id);
     const { entries, attestations } = waiting.release(entry.id);
     for (const waited of entries) place({ entry: waited, dead: [entry] }, round);
     for (const attestation of attestations) place({ attestation }, round);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { LEDGER } from '../../limits/ledger.ts';
 import { attest, FOUNDER, meshOf, Writer } from '../../testing/ledger/authors.ts';
 import { Waiting } from './waiting.ts';
 
@@ -7,7 +8,7 @@ const chain = (name: string, count: number) => {
   const writer = new Writer(mesh, name, { signed: false });
   return Array.from({ length: count }, () => writer.transfer('B', 1n));
 };
-const bounds = { entries: 10, perAuthor: 3, attestations: 5 };
+const bounds = { entries: 10, perAuthor: 3, attestations: 5, strangers: 10 };
 
 describe('the waiting room', () => {
   it('gives back what waited for an entry, in the order in which it came', () => {
@@ -58,8 +59,44 @@ describe('the waiting room', () => {
     const [named] = chain('A', 1);
     const entry = new Writer(mesh, FOUNDER, { signed: false }).accept(named!);
     waiting.add(entry, [named!]);
-    expect(waiting.releaseAt(named!.author, 0, () => false)).toEqual([]);
-    expect(waiting.releaseAt(named!.author, 0, ({ sequence }) => sequence === 0)).toEqual([entry]);
+    expect(waiting.releaseAt(named!.author, -1)).toEqual([]);
+    expect(waiting.releaseAt(named!.author, 0)).toEqual([entry]);
     expect(waiting.drain()).toEqual({ entries: [], attestations: [] });
+  });
+
+  it('has a part for strangers, who do not push out others', () => {
+    const waiting = new Waiting({ entries: 10, perAuthor: 10, attestations: 5, strangers: 4 });
+    const [named, ...known] = chain('A', 6);
+    for (const entry of known) waiting.add(entry, [named!]);
+    const strangers = Array.from({ length: 20 }, (_, index) => chain(`x${index}`, 1)[0]!);
+    for (const entry of strangers) waiting.add(entry, [{ ...entry, id: 'e'.repeat(64) }], true);
+    expect(waiting.size).toBe(9);
+    expect(known.every(({ id }) => waiting.has(id))).toBe(true);
+    expect(strangers.slice(-4).every(({ id }) => waiting.has(id))).toBe(true);
+  });
+
+  it('asks for what it has not asked for before what it has', () => {
+    const waiting = new Waiting();
+    const entries = Array.from({ length: 5 }, (_, index) => chain(`x${index}`, 1)[0]!);
+    for (const [index, entry] of entries.entries()) waiting.add(entry, [{ ...entry, id: `${index}`.repeat(64) }]);
+    const asked = () => waiting.missing(2).map(({ id }) => id[0]);
+    expect([asked(), asked(), asked()]).toEqual([
+      ['0', '1'],
+      ['2', '3'],
+      ['4', '0'],
+    ]);
+  });
+
+  it('lets go of what has waited too long', () => {
+    let now = 0;
+    const waiting = new Waiting(undefined, () => now);
+    const [missing, first, second] = chain('A', 3);
+    waiting.add(first!, [missing!]);
+    now = LEDGER.waitingKeptMs;
+    waiting.add(second!, [missing!]);
+    expect(waiting.size).toBe(2);
+    now++;
+    waiting.add(chain('B', 1)[0]!, [missing!]);
+    expect([waiting.has(first!.id), waiting.has(second!.id)]).toEqual([false, true]);
   });
 });

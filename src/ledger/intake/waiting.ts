@@ -1,6 +1,7 @@
 /**
  * The waiting room: entries whose past is missing, and attestations whose entry is. What is here was checked as far as it can
- * be alone, and is worth nothing yet. The room is bounded, in all and for each author; the oldest makes room for the newest.
+ * be alone, and is worth nothing yet. The room is bounded, in all, for each author, for strangers together, and in time; the
+ * oldest makes room for the newest.
  */
 
 import { LEDGER } from '../../limits/ledger.ts';
@@ -10,12 +11,15 @@ export interface WaitingBounds {
   readonly entries: number;
   readonly perAuthor: number;
   readonly attestations: number;
+  /** Of authors of whom nothing is in the ledger: who has no credits makes as many keys as he likes. */
+  readonly strangers: number;
 }
 
 const BOUNDS: WaitingBounds = {
   entries: LEDGER.maxWaiting,
   perAuthor: LEDGER.maxWaitingPerAuthor,
   attestations: LEDGER.maxWaitingAttestations,
+  strangers: LEDGER.maxWaitingStrangers,
 };
 
 /** Of what the disk holds already nothing may be dropped while it is read. */
@@ -23,11 +27,20 @@ export const UNBOUNDED: WaitingBounds = {
   entries: Number.POSITIVE_INFINITY,
   perAuthor: Number.POSITIVE_INFINITY,
   attestations: Number.POSITIVE_INFINITY,
+  strangers: Number.POSITIVE_INFINITY,
 };
 
 interface WaitingEntry {
   readonly entry: Entry;
   readonly missing: readonly EntryName[];
+  /** By the clock of the room. */
+  readonly at: number;
+}
+
+/** An entry that has to come, and what waits for it. */
+interface Behind {
+  readonly name: EntryName;
+  readonly ids: Set<EntryId>;
 }
 
 /** What waited for an entry that has come. */
@@ -40,22 +53,28 @@ const NOTHING: Released = { entries: [], attestations: [] };
 
 export class Waiting {
   readonly #bounds: WaitingBounds;
+  /** Milliseconds. */
+  readonly #now: () => number;
   /** By id, the oldest first. */
   readonly #entries = new Map<EntryId, WaitingEntry>();
   readonly #byAuthor = new Map<AccountId, Set<EntryId>>();
+  /** Those of them that are of strangers, the oldest first. */
+  readonly #strangers = new Set<EntryId>();
   /** Ids that something waits for, by their author. */
   readonly #awaitedOf = new Map<AccountId, Set<EntryId>>();
   /** None of them is of a place below this. */
   readonly #awaitedFrom = new Map<AccountId, number>();
   /** What waits for an id. */
-  readonly #behind = new Map<EntryId, { readonly name: EntryName; readonly ids: Set<EntryId> }>();
+  readonly #behind = new Map<EntryId, Behind>();
   /** By the id of the entry they are over, then by who signed what. */
   readonly #attestations = new Map<EntryId, Map<string, Attestation>>();
   readonly #attestedOf = new Map<AccountId, Set<EntryId>>();
   #attestationCount = 0;
 
-  constructor(bounds: WaitingBounds = BOUNDS) {
+  /** @param now milliseconds of some clock; without it nothing is let go because of its age */
+  constructor(bounds: WaitingBounds = BOUNDS, now: () => number = () => 0) {
     this.#bounds = bounds;
+    this.#now = now;
   }
 
   get size(): number {
@@ -80,15 +99,16 @@ export class Waiting {
     return this.#behind.has(id) || this.#attestations.has(id);
   }
 
-  /** @param missing what it waits for, at least one name */
-  add(entry: Entry, missing: readonly EntryName[]): void {
+  /**
+   * @param missing what it waits for, at least one name
+   * @param isStranger nothing of its author is in the ledger
+   */
+  add(entry: Entry, missing: readonly EntryName[], isStranger = false): void {
     this.#remove(entry.id);
+    this.#makeRoom(entry.author, isStranger);
+    this.#entries.set(entry.id, { entry, missing, at: this.#now() });
+    if (isStranger) this.#strangers.add(entry.id);
     const ofAuthor = this.#byAuthor.get(entry.author) ?? new Set();
-    const [oldestOfAuthor] = ofAuthor.size >= this.#bounds.perAuthor ? ofAuthor : [];
-    if (oldestOfAuthor !== undefined) this.#remove(oldestOfAuthor);
-    const oldest = this.#entries.size >= this.#bounds.entries ? this.#entries.keys().next().value : undefined;
-    if (oldest !== undefined) this.#remove(oldest);
-    this.#entries.set(entry.id, { entry, missing });
     this.#byAuthor.set(entry.author, ofAuthor.add(entry.id));
     for (const name of missing) {
       const behind = this.#behind.get(name.id) ?? { name, ids: new Set() };
@@ -98,6 +118,26 @@ export class Waiting {
       this.#awaitedOf.set(name.author, awaited.add(name.id));
       const lowest = this.#awaitedFrom.get(name.author) ?? name.sequence;
       this.#awaitedFrom.set(name.author, Math.min(lowest, name.sequence));
+    }
+  }
+
+  #makeRoom(author: AccountId, forStranger: boolean): void {
+    const { entries, perAuthor, strangers } = this.#bounds;
+    const ofAuthor = this.#byAuthor.get(author);
+    if (ofAuthor !== undefined && ofAuthor.size >= perAuthor) this.#removeFirst(ofAuthor);
+    if (forStranger && this.#strangers.size >= strangers) this.#removeFirst(this.#strangers);
+    if (this.#entries.size >= entries) this.#removeFirst(this.#entries.keys());
+    const tooOld = this.#now() - LEDGER.waitingKeptMs;
+    for (const [id, { at }] of this.#entries) {
+      if (at >= tooOld) break;
+      this.#remove(id);
+    }
+  }
+
+  #removeFirst(ids: Iterable<EntryId>): void {
+    for (const id of ids) {
+      this.#remove(id);
+      return;
     }
   }
 
@@ -126,8 +166,8 @@ export class Waiting {
     return { entries, attestations: [...(attested?.values() ?? [])] };
   }
 
-  /** Takes out what waits for places of this author up to a sequence that are of this kind. */
-  releaseAt(author: AccountId, upTo: number, isIt: (name: EntryName) => boolean): readonly Entry[] {
+  /** Takes out what waits for places of this author up to a sequence. */
+  releaseAt(author: AccountId, upTo: number): readonly Entry[] {
     const released: Entry[] = [];
     if ((this.#awaitedFrom.get(author) ?? Number.POSITIVE_INFINITY) > upTo) return released;
     let lowest = Number.POSITIVE_INFINITY;
@@ -135,7 +175,7 @@ export class Waiting {
       const behind = this.#behind.get(id);
       if (behind === undefined) continue;
       const { name, ids } = behind;
-      if (name.sequence > upTo || !isIt(name)) {
+      if (name.sequence > upTo) {
         lowest = Math.min(lowest, name.sequence);
         continue;
       }
@@ -163,12 +203,22 @@ export class Waiting {
     return [...this.#entries.values()].filter(({ missing }) => missing.some(isBuried)).map(({ entry }) => entry);
   }
 
-  /** Names of entries that others wait for and that do not wait here themselves: what has to be fetched, at most `most`. */
+  /**
+   * Names of entries that others wait for and that do not wait here themselves: what has to be fetched, at most `most`. What it
+   * gave comes last the next time, so that names that nobody knows do not stand in front of the others for ever.
+   */
   missing(most: number): EntryName[] {
     const names: EntryName[] = [];
-    for (const [id, { name }] of this.#behind) {
+    const given: [EntryId, Behind][] = [];
+    for (const [id, behind] of this.#behind) {
       if (names.length >= most) break;
-      if (!this.#entries.has(id)) names.push(name);
+      if (this.#entries.has(id)) continue;
+      names.push(behind.name);
+      given.push([id, behind]);
+    }
+    for (const [id, behind] of given) {
+      this.#behind.delete(id);
+      this.#behind.set(id, behind);
     }
     for (const [id, over] of this.#attestations) {
       if (names.length >= most) break;
@@ -205,6 +255,7 @@ export class Waiting {
     const waiting = this.#entries.get(id);
     if (waiting === undefined) return undefined;
     this.#entries.delete(id);
+    this.#strangers.delete(id);
     const { author } = waiting.entry;
     const ofAuthor = this.#byAuthor.get(author);
     ofAuthor?.delete(id);

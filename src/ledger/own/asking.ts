@@ -1,15 +1,18 @@
 /**
- * Asks the witnesses for what they have not said of the own log: they attest in the background what they hear of, and whoever
- * is not heard waits. An own tip that is not certified after `LEDGER.askWitnessAfterMs` is asked for, then less and less often.
+ * Asks the witnesses for what they have not said: they attest in the background what they hear of, and whoever is not heard, or
+ * did not hear them, waits. A sync passes only certificates on, so a vote whose hint was lost comes this way alone. What the
+ * own money rests on, and forks that nobody decided, are asked for after `LEDGER.askWitnessAfterMs`, then less and less often.
  */
 
 import type { Clock, Timer } from '../../clock.ts';
+import { GoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import { nodeIdOf } from '../../protocol/ids.ts';
-import type { AccountId, Entry, EntryName, LedgerMesh } from '../entries/entry.ts';
+import { type AccountId, type EntryId, type EntryName, type LedgerMesh, quorumOf } from '../entries/entry.ts';
 import { fromHex } from '../entries/fields.ts';
 import type { WitnessLink } from '../ports.ts';
-import type { LedgerFlow, LedgerView } from '../views.ts';
+import type { LedgerFlow } from '../views.ts';
+import { unsettled } from './unsettled.ts';
 
 export interface WitnessAskerOptions {
   readonly mesh: LedgerMesh;
@@ -24,13 +27,24 @@ export interface WitnessAskerDeps {
   readonly clock: Clock;
 }
 
+/** An entry that is asked for until it is settled. */
+interface Wanted {
+  readonly name: EntryName;
+  /** By `Clock.elapsed()`. */
+  readonly dueAt: number;
+  readonly waitMs: number;
+  readonly maxWaitMs: number;
+}
+
 export class WitnessAsker {
   readonly #options: WitnessAskerOptions;
   readonly #deps: WitnessAskerDeps;
+  #wanted = new Map<EntryId, Wanted>();
+  /** `Clock.elapsed()` of the first news since the last look. */
+  #newsAt: number | undefined;
   #timer: Timer | undefined;
-  /** `Clock.elapsed()` of it. */
+  /** `Clock.elapsed()` of the timer. */
   #timerAt = 0;
-  #waitMs: number = LEDGER.askWitnessAfterMs;
   #asking: Promise<void> | undefined;
   readonly #end = new AbortController();
   #unlisten = () => {};
@@ -41,45 +55,79 @@ export class WitnessAsker {
   }
 
   start(): void {
-    const { self } = this.#options;
-    this.#unlisten = this.#deps.ingest.onTaken(({ entries }) => {
-      if (!entries.some(({ author }) => author === self)) return;
-      // A new entry is new hope: it is asked for soon, however long the one before waits.
-      this.#waitMs = LEDGER.askWitnessAfterMs;
-      this.#schedule();
-    });
-    this.#schedule();
+    this.#unlisten = this.#deps.ingest.onTaken(() => this.#onNews());
+    this.#onNews();
   }
 
   async stop(): Promise<void> {
     this.#unlisten();
     this.#timer?.cancel();
-    this.#end.abort();
+    this.#end.abort(new GoGridError({ code: 'shutting_down', message: 'the node stops' }));
     await this.#asking;
   }
 
-  #schedule(): void {
+  #onNews(): void {
+    this.#newsAt ??= this.#deps.clock.elapsed();
+    this.#schedule(LEDGER.askWitnessEveryMs);
+  }
+
+  #schedule(ms: number): void {
     const { clock } = this.#deps;
-    const at = clock.elapsed() + this.#waitMs;
+    const at = clock.elapsed() + ms;
     if (this.#end.signal.aborted || (this.#timer !== undefined && this.#timerAt <= at)) return;
     this.#timer?.cancel();
     this.#timerAt = at;
-    this.#timer = clock.after(this.#waitMs, () => {
+    this.#timer = clock.after(ms, () => {
       this.#timer = undefined;
+      // A look that is under way looks again when it ends.
       this.#asking ??= this.#ask().finally(() => {
         this.#asking = undefined;
+        this.#scheduleNext();
       });
     });
   }
 
+  #scheduleNext(): void {
+    const now = this.#deps.clock.elapsed();
+    const dueAt =
+      this.#newsAt === undefined ? Math.min(...[...this.#wanted.values()].map((wanted) => wanted.dueAt)) : now;
+    if (dueAt !== Number.POSITIVE_INFINITY) this.#schedule(Math.max(LEDGER.askWitnessEveryMs, dueAt - now));
+  }
+
   async #ask(): Promise<void> {
     const { mesh, self } = this.#options;
-    const names = uncertified(self, this.#deps.ingest.ledger);
-    if (names.length === 0) return;
+    this.#look();
+    const now = this.#deps.clock.elapsed();
+    const due = [...this.#wanted.values()].filter(({ dueAt }) => dueAt <= now).slice(0, LEDGER.maxAttestBatch);
+    if (due.length === 0) return;
+    for (const { name, waitMs, maxWaitMs } of due) {
+      const next = Math.min(2 * waitMs, maxWaitMs);
+      this.#wanted.set(name.id, { name, dueAt: now + next, waitMs: next, maxWaitMs });
+    }
+    const names = due.map(({ name }) => name);
     await Promise.all(mesh.witnesses.filter((id) => id !== self).map((id) => this.#askOne(id, names)));
-    if (uncertified(self, this.#deps.ingest.ledger).length === 0) return;
-    this.#waitMs = Math.min(2 * this.#waitMs, LEDGER.askWitnessAgainMaxMs);
-    this.#schedule();
+  }
+
+  /** What is wanted now; what was wanted before keeps its wait. */
+  #look(): void {
+    const { mesh, self } = this.#options;
+    const { ingest, clock } = this.#deps;
+    const since = this.#newsAt ?? clock.elapsed();
+    this.#newsAt = undefined;
+    const before = this.#wanted;
+    this.#wanted = new Map();
+    const want = (names: readonly EntryName[], firstAt: number, maxWaitMs: number) => {
+      for (const name of names) {
+        if (this.#wanted.size >= LEDGER.maxUnsettledSeen || this.#wanted.has(name.id)) continue;
+        const { author, sequence, id } = name;
+        const made = { name: { author, sequence, id }, dueAt: firstAt, waitMs: LEDGER.askWitnessAfterMs, maxWaitMs };
+        this.#wanted.set(id, before.get(id) ?? made);
+      }
+    };
+    const { rests, forks } = unsettled(self, quorumOf(mesh), ingest.ledger);
+    const firstAt = since + LEDGER.askWitnessAfterMs;
+    want(rests, firstAt, LEDGER.askWitnessAgainMaxMs);
+    want(forks, firstAt + LEDGER.askForkSpreadMs * shareOf(self), LEDGER.askForkAgainMaxMs);
   }
 
   /** Never throws: who does not answer is asked again. */
@@ -87,7 +135,8 @@ export class WitnessAsker {
     const { witness, ingest, clock } = this.#deps;
     const node = nodeIdOf(fromHex(id));
     const late = new AbortController();
-    const timer = clock.after(LEDGER.requestTimeoutMs, () => late.abort());
+    const tooLate = new GoGridError({ code: 'peer_unreachable', message: 'the witness did not answer in time' });
+    const timer = clock.after(LEDGER.requestTimeoutMs, () => late.abort(tooLate));
     const signal = AbortSignal.any([late.signal, this.#end.signal]);
     try {
       const wire = names.map(({ author, sequence, id: entry }) => nameOnWire(author, sequence, entry));
@@ -110,15 +159,7 @@ export function nameOnWire(
   return [Uint8Array.from(fromHex(author)), sequence, Uint8Array.from(fromHex(id))];
 }
 
-/** The own tip, and the claims before it, as long as it has no certificate: a claim needs one of its own place. */
-function uncertified(self: AccountId, ledger: LedgerView): EntryName[] {
-  const tip = ledger.tip(self);
-  if (tip === undefined || ledger.status(tip) !== 'stands') return [];
-  const names: EntryName[] = [tip];
-  let entry: Entry | undefined = ledger.find(tip.id);
-  while (entry !== undefined && names.length < LEDGER.maxAsked) {
-    entry = ledger.find(entry.previous);
-    if (entry?.body.kind === 'claim' && ledger.status(entry) === 'stands') names.push(entry);
-  }
-  return names;
+/** 0 ≤ x < 1, another one for every account: nodes that hear of a fork together do not ask together. */
+function shareOf(self: AccountId): number {
+  return Number.parseInt(self.slice(0, 4), 16) / 0x1_0000;
 }

@@ -4,6 +4,8 @@ import { LEDGER } from '../../limits/ledger.ts';
 import { account, FOUNDER, meshOf, Writer } from '../../testing/ledger/authors.ts';
 import { MemoryLedgerStore } from '../../testing/ledger/memory-store.ts';
 import { type WholeNode, WholeNodes } from '../../testing/ledger/whole-nodes.ts';
+import type { LedgerBatch } from '../ports.ts';
+import { TransferRequests } from './requests.ts';
 
 const A = account('A').id;
 
@@ -47,9 +49,16 @@ describe('an own entry', () => {
     { why: 'to is no account', transfer: { to: A.toUpperCase(), amount: 1n, memo: '' } },
     { why: 'amount is 0', transfer: { to: A, amount: 0n, memo: '' } },
     { why: 'memo has 130 bytes', transfer: { to: A, amount: 1n, memo: 'ä'.repeat(65) } },
+    { why: 'memo begins with a byte order mark', transfer: { to: A, amount: 1n, memo: '\ufeffx' } },
+    { why: 'memo is not well-formed', transfer: { to: A, amount: 1n, memo: 'x\ud800' } },
   ])('is refused when it is no transfer: $why', async ({ transfer, why }) => {
     const { founder } = await founderAnd();
-    await expect(founder.author.transfer(transfer)).rejects.toThrow(why);
+    await expect(founder.author.transfer(transfer)).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: expect.stringContaining(why),
+      hint: expect.any(String),
+      data: { field: why.split(' ')[0] },
+    });
     await expect(founder.author.transfer({ to: founder.self, amount: 1n, memo: '' })).rejects.toThrow('itself');
     expect(founder.ingest.ledger.counts().entries).toBe(0);
   });
@@ -124,7 +133,98 @@ describe('a disk that refuses', () => {
   });
 });
 
+describe('an entry of which nobody knows whether the disk has it', () => {
+  /** As the real disk does it: what failed is seen only after a write that went well. */
+  async function withLog() {
+    let fails = false;
+    const hidden: LedgerBatch[] = [];
+    const store = new MemoryLedgerStore();
+    const write = store.write.bind(store);
+    store.write = async (batch, durable) => {
+      if (!fails || batch.entries === undefined) return write(batch, durable);
+      hidden.push(batch);
+      throw new GoGridError({ code: 'disk_full', message: 'full' });
+    };
+    const put = store.notes.put.bind(store.notes);
+    store.notes.put = async (changes) => {
+      if (fails && hidden.length > 0) throw new GoGridError({ code: 'disk_full', message: 'full' });
+      for (const batch of hidden.splice(0)) await write(batch, true);
+      return put(changes);
+    };
+    const net = new WholeNodes(meshOf());
+    const founder = await net.start(FOUNDER, { fresh: true, store });
+    const requests = await TransferRequests.load({
+      notes: store.notes,
+      clock: net.clock,
+      transfer: (order, beforeWrite) => founder.author.transfer(order, beforeWrite),
+      settled: () => founder.author.settled(),
+      isThere: async (name) =>
+        founder.ingest.ledger.find(name.id) !== undefined || (await store.entry(name)) !== undefined,
+    });
+    const fail = (now: boolean) => {
+      fails = now;
+    };
+    return { net, founder, requests, fail };
+  }
+  const order = { to: A, amount: 100n, memo: '' };
+
+  it('is not signed a second time when its request comes again', async () => {
+    const { founder, requests, fail } = await withLog();
+    fail(true);
+    await expect(requests.make(order, 'one')).rejects.toMatchObject({ code: 'disk_full' });
+    fail(false);
+    expect(await requests.make(order, 'one')).toMatchObject({ repeated: true, name: { sequence: 0 } });
+    expect(founder.ingest.ledger.available(founder.self).available).toBe(900n);
+  });
+
+  it('is looked for again by itself', async () => {
+    const { net, founder, requests, fail } = await withLog();
+    fail(true);
+    await expect(requests.make(order, 'one')).rejects.toMatchObject({ code: 'disk_full' });
+    await net.clock.advance(LEDGER.writeAgainMs);
+    expect(founder.ingest.ledger.counts().entries).toBe(0);
+    fail(false);
+    await net.until(() => founder.ingest.ledger.counts().entries === 1, 2 * LEDGER.writeAgainMs);
+    expect(founder.author.head()).toMatchObject({ sequence: 0 });
+  });
+});
+
 describe('a start', () => {
+  it('that learns of a newer own entry while another waits for its note signs that one anew', async () => {
+    const { net, founder, others } = await founderAnd('A', 'B');
+    const first = await pay(founder, 'A', 1n);
+    await net.until(() => others.every(({ ingest }) => ingest.ledger.find(first.id) !== undefined));
+    const backup = await copyOf(founder.store);
+    const [a, b] = others;
+    net.cut(founder, a!);
+    net.cut(founder, b!);
+    const last = await pay(founder, 'A', 2n);
+    await net.stop(founder);
+    net.heal();
+    const restored = await net.start(FOUNDER, { store: backup });
+    await net.until(() => restored.author.state().state === 'ready');
+    const told: number[] = [];
+    const entry = await restored.author.transfer({ to: A, amount: 5n, memo: '' }, async ({ sequence }) => {
+      told.push(sequence);
+      if (told.length > 1) return;
+      await restored.ingest.take({ entries: [last.sealed] }, a!.id);
+      await net.until(() => restored.author.state().state === 'ready');
+    });
+    expect(told).toEqual([1, 2]);
+    expect(entry).toMatchObject({ sequence: 2, previous: last.id });
+    expect(restored.ingest.ledger.forks()).toEqual([]);
+  });
+
+  it('that ends while it asks ends at once', async () => {
+    const { net, founder, others } = await founderAnd('A');
+    await net.stop(founder);
+    others[0]!.serve.answer = () => new Promise(() => {});
+    const again = await net.start(FOUNDER, { store: founder.store });
+    await net.clock.advance(10);
+    await net.stop(again);
+    expect(net.clock.elapsed()).toBeLessThan(LEDGER.askHeadMs);
+  });
+
   it('signs nothing while there is no peer, and says when to come back', async () => {
     const net = new WholeNodes(meshOf());
     const founder = await net.start(FOUNDER);

@@ -5,7 +5,7 @@
  * An entry of this account that somebody else wrote means that its key is in use elsewhere: from then on nothing is signed.
  */
 
-import type { Clock } from '../../clock.ts';
+import type { Clock, Timer } from '../../clock.ts';
 import { GoGridError, toGoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import type { NodeId } from '../../protocol/ids.ts';
@@ -16,6 +16,7 @@ import { sealEntry } from '../entries/entry-codec.ts';
 import { hexOf } from '../entries/fields.ts';
 import type { LedgerStore } from '../ports.ts';
 import { type LedgerFlow, nameOnly, type Taken } from '../views.ts';
+import { findLogEnd, NO_ANSWER } from './log-end.ts';
 import {
   expectAccept,
   expectClaim,
@@ -24,14 +25,15 @@ import {
   expectReleaseAlone,
   expectTransfer,
 } from './own-checks.ts';
-import { askHead, type HeadDeps, Nudge } from './own-head.ts';
+import { Nudge } from './own-head.ts';
 import { OwnNotes } from './own-notes.ts';
+import { type AuthorState, Signing } from './signing.ts';
 
 export interface AuthorOptions {
   readonly mesh: LedgerMesh;
   readonly self: AccountId;
-  /** The key was made at this very start: nobody can have an entry of it. */
-  readonly fresh: boolean;
+  /** Whether the key was made at this very start, or never used: nobody can have an entry of it. Asked for once. */
+  readonly isFresh: () => Promise<boolean>;
 }
 
 export interface AuthorDeps {
@@ -48,57 +50,45 @@ export interface AuthorDeps {
   readonly log: Logger;
 }
 
-/** Whether the node signs entries. */
-export interface AuthorState {
-  /** `starting`: it asks where its log ends. `stopped`: its key is in use elsewhere. */
-  readonly state: 'starting' | 'ready' | 'stopped';
-  /** What it waits for, or why it stopped: a sentence of ours. */
-  readonly reason?: string;
-  /** Milliseconds since 1970. */
-  readonly since: number;
-}
-
 export type NewTransfer = { readonly to: AccountId; readonly amount: bigint; readonly memo: string };
 
 /** Called with the name of an entry that is signed and not written yet; a rejection takes it back. */
 export type BeforeWrite = (name: EntryName) => Promise<void>;
 
-const NO_PEER = 'no peer is connected that could say which entry of this account is the newest';
-const NO_ANSWER = 'none of the peers has said yet which entry of this account is the newest';
-
 export class Author {
   readonly #mesh: LedgerMesh;
   readonly #self: AccountId;
-  readonly #fresh: boolean;
+  readonly #isFresh: () => Promise<boolean>;
   readonly #deps: AuthorDeps;
   readonly #notes: OwnNotes;
-  readonly #listeners = new Set<() => void>();
+  readonly #signing: Signing;
   readonly #ask: Nudge;
-  #state: AuthorState;
   /** The newest own entry; undefined before the first. Known when the state is `ready`. */
   #head: EntryName | undefined;
   /** The newest own entry on disk at the start, also when its past is missing. */
   #onDisk: EntryName | undefined;
   /** Its write failed: it may be on disk or not, and no other entry may be signed for its place. */
   #unsure: Entry | undefined;
+  /** Nobody can have an entry of this account. */
+  #isFirst = false;
   /** Since it was ready. */
   #hasWritten = false;
   #queue: Promise<unknown> = Promise.resolve();
   #waiting = 0;
-  #isClosed = false;
+  readonly #end = new AbortController();
+  /** When a write that failed is looked at again. */
+  #again: Timer | undefined;
   #asking: Promise<void> = Promise.resolve();
   #unlisten = () => {};
-  #settled = Promise.withResolvers<void>();
 
-  constructor({ mesh, self, fresh }: AuthorOptions, deps: AuthorDeps) {
+  constructor({ mesh, self, isFresh }: AuthorOptions, deps: AuthorDeps) {
     this.#mesh = mesh;
     this.#self = self;
-    this.#fresh = fresh;
+    this.#isFresh = isFresh;
     this.#deps = deps;
     this.#notes = new OwnNotes(self, deps.store.notes);
     this.#ask = new Nudge(deps.clock);
-    this.#state = { state: 'starting', since: deps.clock.now() };
-    this.#settled.promise.catch(() => undefined);
+    this.#signing = new Signing(deps.clock);
   }
 
   /* ---- life ---- */
@@ -109,42 +99,46 @@ export class Author {
     this.#unlisten = ingest.onTaken((news) => this.#meet(news));
     const wasStopped = await this.#notes.wasStopped();
     this.#onDisk = await this.#newestOnDisk();
-    if (this.#fresh && !wasStopped && this.#onDisk === undefined) this.#become('ready');
+    this.#isFirst = (await this.#isFresh()) && !wasStopped && this.#onDisk === undefined;
+    if (this.#isFirst) this.#signing.become('ready');
     else this.#asking = this.#findHead(wasStopped);
   }
 
   /** Takes no more entries, and resolves when those that were taken are written. */
   async stop(): Promise<void> {
-    this.#isClosed = true;
+    this.#end.abort(new GoGridError({ code: 'shutting_down', message: 'the node stops' }));
     this.#ask.nudge();
     this.#unlisten();
+    this.#again?.cancel();
     await this.#asking;
     await this.#queue;
   }
 
   /** Peers came or went. */
   peersChanged(): void {
-    if (this.#state.state === 'starting') this.#ask.nudge();
+    if (this.#signing.state.state === 'starting') this.#ask.nudge();
   }
 
   state(): AuthorState {
-    return this.#state;
+    return this.#signing.state;
+  }
+
+  /**
+   * Whether what nobody asked for may be written: a peer that comes a little later may know a newer entry, and what was written by
+   * then has forked the log.
+   */
+  isFirm(): boolean {
+    return this.#signing.isReady && (this.#isFirst || !this.#mayAskAgain());
   }
 
   /** Calls back after every change of the state; returns the way to stop that. */
   onState(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  /** Resolves when it is known where the log ends, and entries may be signed; never, when they may not. */
-  ready(): Promise<void> {
-    return this.#settled.promise;
+    return this.#signing.onState(listener);
   }
 
   /** The newest entry of the own log; undefined before the first, and while it is not known. */
   head(): EntryName | undefined {
-    return this.#state.state === 'ready' ? this.#head : undefined;
+    return this.#signing.isReady ? this.#head : undefined;
   }
 
   /* ---- entries; each resolves when it is on disk ---- */
@@ -203,32 +197,58 @@ export class Author {
 
   async #write(make: () => EntryBody, beforeWrite: BeforeWrite | undefined): Promise<Entry> {
     this.#expectReady();
-    if (this.#unsure !== undefined) await this.#makeSure(this.#unsure);
-    const { signer, clock } = this.#deps;
-    const { networkId } = this.#mesh;
-    const sequence = this.#head === undefined ? 0 : this.#head.sequence + 1;
-    const previous = this.#head?.id ?? hexOf(networkId);
-    const entry = sealEntry(this.#mesh, signer, { sequence, previous, timestamp: clock.now(), body: make() });
-    if (beforeWrite !== undefined) {
-      await beforeWrite(nameOnly(entry));
-      // Meanwhile the ledger has gone on.
+    await this.#makeSure();
+    for (;;) {
       this.#expectReady();
+      const behind = this.#head;
+      const entry = this.#seal(make(), behind);
+      await beforeWrite?.(nameOnly(entry));
+      this.#expectReady();
+      // Meanwhile the ledger has gone on, and the end of the log may be another one: then this would fork it.
       make();
+      if (this.#head?.id !== behind?.id) continue;
+      await this.#put(entry);
+      return entry;
     }
-    await this.#put(entry);
-    return entry;
+  }
+
+  #seal(body: EntryBody, behind: EntryName | undefined): Entry {
+    const { signer, clock } = this.#deps;
+    const sequence = behind === undefined ? 0 : behind.sequence + 1;
+    const previous = behind?.id ?? hexOf(this.#mesh.networkId);
+    return sealEntry(this.#mesh, signer, { sequence, previous, timestamp: clock.now(), body });
+  }
+
+  /**
+   * Resolves when nothing is in doubt of what was written before: every entry is in the log, or never will be.
+   * @throws GoGridError `disk_full`, `home_unusable` while the disk refuses
+   */
+  settled(): Promise<void> {
+    const sure = this.#queue.then(() => this.#makeSure());
+    this.#queue = sure.catch(() => undefined);
+    return sure;
   }
 
   /**
    * An entry whose write failed may be on the disk all the same, and is seen there only after a write that went well
    * (`LedgerStore`). If it is, it is in the log; if it is not, its place is free.
    */
-  async #makeSure(unsure: Entry): Promise<void> {
-    const { store } = this.#deps;
+  async #makeSure(): Promise<void> {
+    const unsure = this.#unsure;
+    if (unsure === undefined) return;
     await this.#notes.unsure(unsure.sequence);
-    const ids = await store.idsAt(this.#self, unsure.sequence);
+    const ids = await this.#deps.store.idsAt(this.#self, unsure.sequence);
     if (ids.includes(unsure.id)) await this.#put(unsure);
     else this.#unsure = undefined;
+  }
+
+  /** Nobody may ask for another entry for long, and what is on the disk should not wait for that. */
+  #lookAgain(): void {
+    if (this.#end.signal.aborted) return;
+    this.#again?.cancel();
+    this.#again = this.#deps.clock.after(LEDGER.writeAgainMs, () => {
+      void this.settled().catch(() => this.#lookAgain());
+    });
   }
 
   /** Puts an entry on disk, then into the ledger. When that fails nobody knows whether it is there. */
@@ -239,6 +259,7 @@ export class Author {
       await this.#deps.ingest.own(entry);
     } catch (thrown) {
       const error = toGoGridError(thrown);
+      this.#lookAgain();
       throw new GoGridError({
         code: error.code,
         message: `the entry could not be written for sure: ${error.message}`,
@@ -256,25 +277,10 @@ export class Author {
     if (this.#mesh.genesis === 0n) {
       throw new GoGridError({ code: 'no_credits', message: 'this mesh has no credits' });
     }
-    if (this.#isClosed) {
+    if (this.#end.signal.aborted) {
       throw new GoGridError({ code: 'shutting_down', message: 'the node is stopping: it writes no more entries' });
     }
-    const { state, reason = '' } = this.#state;
-    if (state === 'stopped') {
-      throw new GoGridError({
-        code: 'ledger_stopped',
-        message: `this node signs nothing more: ${reason}`,
-        hint: 'end the other program that uses this key, a copied home as a rule, and start this one again',
-      });
-    }
-    if (state === 'starting') {
-      throw new GoGridError({
-        code: 'ledger_not_ready',
-        message: `this node signs nothing yet: ${reason}`,
-        hint: 'wait until a peer is connected; `gogrid doctor` says what is missing',
-        retryAfterSecs: LEDGER.notReadyRetrySecs,
-      });
-    }
+    this.#signing.expectReady();
   }
 
   /* ---- where the log ends ---- */
@@ -287,44 +293,30 @@ export class Author {
     return newest;
   }
 
-  async #findHead(wasStopped: boolean): Promise<void> {
-    const { link, heads, clock, random, log } = this.#deps;
-    const deps: HeadDeps = {
-      peers: () => link.peers(),
-      head: (peer, author, signal) => heads.head(peer, author, signal),
-      clock,
-      random,
+  #findHead(wasStopped: boolean): Promise<void> {
+    const { ingest, link, heads, clock, random, log } = this.#deps;
+    const onWait = (reason: string) => this.#signing.become('starting', reason);
+    const decide = async () => {
+      await this.#decide(wasStopped).catch((thrown: unknown) => {
+        log.error({ error: toGoGridError(thrown) }, 'the own log cannot go on');
+        onWait(`the disk refuses: ${toGoGridError(thrown).message}`);
+      });
+      return this.#signing.state.state !== 'starting';
     };
-    this.#become('starting', NO_PEER);
-    while (!this.#isClosed && this.#state.state === 'starting') {
-      if (link.peers().length === 0) {
-        this.#become('starting', NO_PEER);
-      } else {
-        const { answers, heads: named } = await askHead(this.#mesh, this.#self, deps);
-        if (this.#isClosed) return;
-        const open = answers === 0 ? NO_ANSWER : this.#whatIsMissing(named);
-        if (open === undefined) {
-          await this.#decide(wasStopped).catch((error: unknown) => {
-            log.error({ error: toGoGridError(error) }, 'the own log cannot go on');
-            this.#become('starting', `the disk refuses: ${toGoGridError(error).message}`);
-          });
-          if (this.#state.state !== 'starting') return;
-        } else {
-          this.#become('starting', open);
-        }
-      }
-      await this.#ask.wait(LEDGER.askHeadAgainMs);
-    }
-  }
-
-  /** What of the own log somebody has, or the disk, and the ledger has not: it would be forked. */
-  #whatIsMissing(named: readonly EntryName[]): string | undefined {
-    const { ledger } = this.#deps.ingest;
-    const all = this.#onDisk === undefined ? named : [...named, this.#onDisk];
-    const final = ledger.finalTip(this.#self)?.sequence ?? -1;
-    const missing = all.find((name) => name.sequence > final && ledger.status(name) === 'unknown');
-    if (missing === undefined) return undefined;
-    return `entry ${missing.sequence} of this account is known, and what stands before it is not here yet`;
+    return findLogEnd(
+      { mesh: this.#mesh, self: this.#self, onDisk: this.#onDisk },
+      {
+        ledger: () => ingest.ledger,
+        peers: () => link.peers(),
+        head: (peer, author, signal) => heads.head(peer, author, signal),
+        clock,
+        random,
+        nudge: this.#ask,
+        onWait,
+        decide,
+      },
+      this.#end.signal,
+    );
   }
 
   /** Everything that anybody has is here. */
@@ -353,7 +345,7 @@ export class Author {
       log.warn({}, 'this account signs again: when its key is in use elsewhere too, its log will fork');
     }
     this.#head = head;
-    this.#become('ready');
+    this.#signing.become('ready');
     // It may never have left: the node may have ended between the disk and the mesh.
     const newest = head === undefined ? undefined : ingest.ledger.find(head.id);
     if (newest !== undefined) this.#deps.again(newest);
@@ -362,7 +354,7 @@ export class Author {
   /* ---- its key is in use elsewhere ---- */
 
   #meet({ entries, forks, from }: Taken): void {
-    if (from === undefined || this.#state.state !== 'ready') return;
+    if (from === undefined || !this.#signing.isReady) return;
     const foreign = entries.find(({ author }) => author === this.#self);
     const fork = forks.find(([{ author }]) => author === this.#self);
     if (fork !== undefined)
@@ -374,32 +366,23 @@ export class Author {
 
   /** Peers come one after the other: what a later one has within the time of asking is part of the answer, unless it was not waited for. */
   #mayAskAgain(): boolean {
-    const { state, since } = this.#state;
+    const { state, since } = this.#signing.state;
     return state === 'ready' && !this.#hasWritten && this.#deps.clock.now() - since < LEDGER.askHeadMs;
   }
 
   #goBack(): void {
-    this.#become('starting', NO_ANSWER);
+    this.#signing.become('starting', NO_ANSWER);
     this.#asking = this.#findHead(false);
   }
 
   #stopFor(foreign: EntryName | undefined, reason: string): void {
     const { clock, log } = this.#deps;
-    this.#become('stopped', reason);
+    this.#signing.become('stopped', reason);
     log.error({ sequence: foreign?.sequence }, 'this account is in use elsewhere: this node signs nothing more');
     // Stopped it is in any case; the note only makes the next start ask, whatever its key.
     const noted = this.#notes.stopped(reason, clock.now()).catch((error: unknown) => {
       log.error({ error: toGoGridError(error) }, 'the reason could not be kept');
     });
     this.#queue = Promise.all([this.#queue, noted]);
-  }
-
-  #become(state: AuthorState['state'], reason?: string): void {
-    const before = this.#state;
-    if (before.state === state && before.reason === reason) return;
-    const since = before.state === state ? before.since : this.#deps.clock.now();
-    this.#state = reason === undefined ? { state, since } : { state, since, reason };
-    if (state === 'ready') this.#settled.resolve();
-    for (const listener of this.#listeners) listener();
   }
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { account, FOUNDER, meshOf } from '../../testing/ledger/authors.ts';
+import { LEDGER } from '../../limits/ledger.ts';
+import { account, certify, FOUNDER, meshOf, Writer } from '../../testing/ledger/authors.ts';
 import { type WholeNode, type WholeNodeOptions, WholeNodes } from '../../testing/ledger/whole-nodes.ts';
 
 const DAY_MS = 86_400_000;
@@ -38,6 +39,33 @@ describe('a transfer to this account', () => {
     await net.until(() => has(b) === 5_000n);
     expect(b.exposure.total).toBe(0n);
     await net.until(() => b.ingest.ledger.available(b.self).final === 5_000n);
+  });
+
+  it('that rests on what witnesses may never attest is booked only when it is final', async () => {
+    const { net, founder, b } = await withoutWitnesses({ cap: 100n });
+    const m = new Writer(net.mesh, 'M');
+    const grant = await pay(founder, 'M', 500n);
+    const [accepted, before] = [m.accept(grant), m.transfer('B', 3n)];
+    const hold = m.hold([FOUNDER, 10n]);
+    const [alone, after] = [m.releaseAlone(hold, 0n), m.transfer('B', 1n)];
+    const sent = [accepted, before, hold, alone, after];
+    await b.ingest.take({ entries: [grant, ...sent].map(({ sealed }) => sealed) }, 'a peer');
+    await net.until(() => has(b) > 0n);
+    await net.clock.advance(30_000);
+    expect(has(b)).toBe(3n);
+    await b.ingest.take({ attestations: certify(net.mesh, alone).map(({ sealed }) => sealed) }, 'a peer');
+    await net.until(() => has(b) === 4n);
+  });
+
+  it('waits after a start until the peers that come a little later have said what they know of the own log', async () => {
+    const { net, founder, b } = await withoutWitnesses();
+    await net.stop(b);
+    await pay(founder, 'B', 5n);
+    const again = await net.start('B', { store: b.store });
+    await net.until(() => again.author.state().state === 'ready', 1_000);
+    await net.clock.advance(LEDGER.askHeadMs - 1_500);
+    expect(has(again)).toBe(0n);
+    await net.until(() => has(again) === 5n, 5_000);
   });
 
   it('is booked once, also over a crash at any time', async () => {

@@ -7,12 +7,13 @@ import type { Clock, Timer } from '../../clock.ts';
 import { GoGridError, toGoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import type { OpenLeg, OpenTransfer } from '../books/state.ts';
 import type { AccountId } from '../entries/entry.ts';
 import { Buckets } from '../intake/buckets.ts';
-import type { LedgerStore } from '../ports.ts';
-import type { LedgerFlow, OpenLegView, OpenTransferView } from '../views.ts';
+import type { LedgerFlow } from '../views.ts';
 import type { Author } from './author.ts';
 import type { Exposure } from './exposure.ts';
+import { isDoubtful } from './open-past.ts';
 import type { Received, Vouchers } from './vouchers.ts';
 
 export interface BookingOptions {
@@ -22,10 +23,9 @@ export interface BookingOptions {
 }
 
 export interface BookingDeps {
-  readonly author: Pick<Author, 'state' | 'onState' | 'accept' | 'claim' | 'release'>;
+  readonly author: Pick<Author, 'state' | 'isFirm' | 'onState' | 'accept' | 'claim' | 'release'>;
   readonly ingest: LedgerFlow;
-  readonly store: Pick<LedgerStore, 'chain'>;
-  readonly exposure: Pick<Exposure, 'take' | 'settle'>;
+  readonly exposure: Pick<Exposure, 'take' | 'counts' | 'room' | 'settle'>;
   readonly vouchers: Pick<Vouchers, 'received' | 'sweep'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -100,9 +100,11 @@ export class Booking {
     await exposure.settle();
     await this.#sweep();
     if (author.state().state !== 'ready') return;
+    if (!author.isFirm()) return this.#soon(LEDGER.askHeadMs);
     const transfers = ingest.ledger.openTransfersTo(self).toSorted((a, b) => compare(b.amount, a.amount));
+    const doubtful = new Map<AccountId, number>();
     for (const transfer of transfers) {
-      if (!(await this.#isSafe(transfer))) continue;
+      if (!(await this.#isSafe(transfer, doubtful))) continue;
       if (!(await this.#write(() => author.accept(transfer.name)))) return;
     }
     for (const { hold, leg, closedBy } of this.#finallyClosed()) {
@@ -113,10 +115,19 @@ export class Booking {
     }
   }
 
-  /** A transfer that cannot be taken back, or whose loss the caps cover. */
-  async #isSafe({ name, amount }: OpenTransferView): Promise<boolean> {
+  /**
+   * A transfer that cannot be taken back, or whose loss the caps cover and that can become final.
+   * @param doubtful of payers, from which place of their logs on nothing is booked before it is final
+   */
+  async #isSafe({ name, amount }: OpenTransfer, doubtful: Map<AccountId, number>): Promise<boolean> {
     const { ingest, exposure } = this.#deps;
-    return ingest.ledger.status(name) === 'final' || (await exposure.take(name, amount));
+    const { author, sequence } = name;
+    if (ingest.ledger.status(name) === 'final') return true;
+    const fits = exposure.counts(name) || amount <= exposure.room(author);
+    if (!fits || sequence >= (doubtful.get(author) ?? Number.POSITIVE_INFINITY)) return false;
+    if (!isDoubtful(name, ingest.ledger)) return exposure.take(name, amount);
+    doubtful.set(author, sequence);
+    return false;
   }
 
   /** @returns whether to go on */
@@ -140,7 +151,7 @@ export class Booking {
    * Own legs closed by a claim that is final. One that is not may fall, and the credits that came back with it: then own
    * entries that spent them would be void.
    */
-  #finallyClosed(): OpenLegView[] {
+  #finallyClosed(): OpenLeg[] {
     const { ledger } = this.#deps.ingest;
     const books = ledger.finalBooks();
     return ledger.openLegsOf(this.#options.self).filter(({ hold, leg, closedBy, givenBack }) => {
@@ -158,7 +169,8 @@ export class Booking {
     const before = clock.now() - this.#options.loneReleaseMs / LEDGER.loneReleasePart;
     return vouchers.received().filter(({ hold, leg, cumulative, since }) => {
       const open = books.leg(hold, leg);
-      return since <= before && open !== undefined && open.closedBy === undefined && cumulative > open.paid;
+      const isOpen = open !== undefined && open.closedBy === undefined && cumulative > open.paid;
+      return since <= before && isOpen && !isDoubtful(hold, ingest.ledger);
     });
   }
 

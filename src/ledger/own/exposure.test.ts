@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { certify, FOUNDER, meshOf, Writer } from '../../testing/ledger/authors.ts';
+import { account, certify, FOUNDER, meshOf, Writer } from '../../testing/ledger/authors.ts';
 import { MemoryLedgerStore } from '../../testing/ledger/memory-store.ts';
 import { VirtualClock } from '../../testing/virtual-clock.ts';
+import { Books } from '../books/books.ts';
 import { Ledger } from '../books/ledger.ts';
-import type { Entry } from '../entries/entry.ts';
+import type { Entry, LedgerMesh } from '../entries/entry.ts';
 import { Exposure } from './exposure.ts';
 
 const WEEK_MS = 7 * 86_400_000;
@@ -20,9 +21,9 @@ async function exposureWith(cap: bigint, { requireFinal = false, payers = 25 } =
   });
   const store = new MemoryLedgerStore();
   const clock = new VirtualClock();
-  const options = { self: 'ab'.repeat(32), capMicrocredits: cap, requireFinal };
-  const deps = { ingest: { ledger }, notes: store.notes, clock };
-  const load = (notes = store.notes) => Exposure.load(options, { ...deps, notes });
+  const options = { mesh, self: 'ab'.repeat(32), capMicrocredits: cap, requireFinal };
+  const load = (disk = store, from: Pick<Ledger, 'status' | 'finalTip'> = ledger) =>
+    Exposure.load(options, { ingest: { ledger: from }, store: disk, clock });
   /** A transfer of a payer to us that is not final. */
   const pays = (payer: number, amount: bigint): Entry => {
     const entry = writers[payer]!.transfer('us', amount);
@@ -107,11 +108,85 @@ describe('what becomes of a risk', () => {
     expect(exposure.total).toBe(60n);
   });
 
+  /** The ledger as it is after a restart: what is final is a state, and its entries are not read. */
+  const fromSnapshot = (ledger: Ledger, mesh: LedgerMesh) =>
+    new Ledger(mesh, { final: Books.decode(ledger.finalBooks().encode(), mesh) });
+
+  it.each([
+    ['known before', true],
+    ['found only then', false],
+  ])('is a loss also after a restart from the final state: %s', async (_, isKnown) => {
+    const { exposure, pays, ledger, writers, mesh, clock, store, load } = await exposureWith(100n, { payers: 1 });
+    const before = writers[0]!.tip;
+    const transfer = pays(0, 60n);
+    await exposure.take(transfer, 60n);
+    const other = writers[0]!.behind(before);
+    const wins = other.transfer('somebody else', 60n);
+    ledger.add(wins);
+    if (isKnown) await exposure.settle();
+    const next = other.transfer('somebody else', 1n);
+    ledger.add(next);
+    for (const tip of [ledger.tip(mesh.founder)!, next]) {
+      for (const attestation of certify(mesh, tip)) ledger.attest(attestation);
+    }
+    await store.write({ entries: [transfer, wins, next] }, true);
+
+    const after = fromSnapshot(ledger, mesh);
+    expect(after.status(transfer)).toBe('unknown');
+    const restarted = await load(store.crash(), after);
+    await restarted.settle();
+    expect(restarted.total).toBe(60n);
+    await clock.advance(WEEK_MS);
+    await restarted.settle();
+    expect(restarted.total).toBe(60n);
+    await clock.advance(1);
+    await restarted.settle();
+    expect(restarted.total).toBe(0n);
+  });
+
+  it('is nothing after a restart when its branch became final, whatever it was before', async () => {
+    const { exposure, pays, ledger, writers, mesh, store, load } = await exposureWith(100n, { payers: 1 });
+    const before = writers[0]!.tip;
+    const transfer = pays(0, 60n);
+    const next = pays(0, 1n);
+    await exposure.take(transfer, 60n);
+    const loses = writers[0]!.behind(before).transfer('somebody else', 60n);
+    ledger.add(loses);
+    await exposure.settle();
+    const us = new Writer(mesh, 'us');
+    const booked = us.accept(transfer);
+    for (const entry of [booked]) ledger.add(entry);
+    for (const tip of [ledger.tip(mesh.founder)!, next, booked]) {
+      for (const attestation of certify(mesh, tip)) ledger.attest(attestation);
+    }
+    await store.write({ entries: [transfer, loses, next] }, true);
+
+    const after = fromSnapshot(ledger, mesh);
+    expect(after.status(transfer)).toBe('unknown');
+    const restarted = await load(store.crash(), after);
+    await restarted.settle();
+    expect(restarted.total).toBe(0n);
+  });
+
+  it('stays a risk while the disk does not say what became of it', async () => {
+    const { exposure, pays, ledger, mesh, store, load } = await exposureWith(100n, { payers: 1 });
+    const transfer = pays(0, 60n);
+    const next = pays(0, 1n);
+    await exposure.take(transfer, 60n);
+    ledger.add(new Writer(mesh, 'us').accept(transfer));
+    for (const tip of [ledger.tip(mesh.founder)!, next, ledger.tip(account('us').id)!]) {
+      for (const attestation of certify(mesh, tip)) ledger.attest(attestation);
+    }
+    const restarted = await load(store.crash(), fromSnapshot(ledger, mesh));
+    await restarted.settle();
+    expect(restarted.total).toBe(60n);
+  });
+
   it('is known after a crash as soon as it was counted', async () => {
     const { exposure, pays, load, store } = await exposureWith(100n);
     const transfer = pays(0, 60n);
     await exposure.take(transfer, 60n);
-    const after = await load(store.crash().notes);
+    const after = await load(store.crash());
     expect(after.room(transfer.author)).toBe(40n);
     expect(after.counts(transfer)).toBe(true);
   });

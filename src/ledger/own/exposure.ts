@@ -7,12 +7,15 @@ import type { Clock } from '../../clock.ts';
 import { GoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import { decode, encode } from '../../protocol/cbor.ts';
-import type { AccountId, EntryId, EntryName } from '../entries/entry.ts';
+import type { Status } from '../books/ledger.ts';
+import type { AccountId, EntryId, EntryName, LedgerMesh } from '../entries/entry.ts';
 import { listOf, microcreditsOf, nameOf, uintOf, wireNameOf } from '../entries/fields.ts';
-import type { LedgerNotes } from '../ports.ts';
+import { finalAt } from '../intake/final-chain.ts';
+import type { LedgerStore } from '../ports.ts';
 import type { LedgerView } from '../views.ts';
 
 export interface ExposureOptions {
+  readonly mesh: LedgerMesh;
   readonly self: AccountId;
   /** `credits.stranger_cap_microcredits`: of one payer. */
   readonly capMicrocredits: bigint;
@@ -22,7 +25,7 @@ export interface ExposureOptions {
 
 export interface ExposureDeps {
   readonly ingest: { readonly ledger: Pick<LedgerView, 'status' | 'finalTip'> };
-  readonly notes: LedgerNotes;
+  readonly store: Pick<LedgerStore, 'chain' | 'notes'>;
   readonly clock: Pick<Clock, 'now'>;
 }
 
@@ -42,6 +45,8 @@ export class Exposure {
   readonly #deps: ExposureDeps;
   readonly #risks = new Map<EntryId, Risk>();
   readonly #byPayer = new Map<AccountId, bigint>();
+  /** Risks of which the disk has said that another entry is final at their place: so it stays. */
+  readonly #fallen = new Set<EntryId>();
   #total = 0n;
 
   private constructor(options: ExposureOptions, deps: ExposureDeps) {
@@ -52,7 +57,7 @@ export class Exposure {
   /** @throws GoGridError `damaged`, `home_unusable` */
   static async load(options: ExposureOptions, deps: ExposureDeps): Promise<Exposure> {
     const exposure = new Exposure(options, deps);
-    for await (const [key, value] of deps.notes.list(exposure.#prefix)) exposure.#add(readRisk(key, value));
+    for await (const [key, value] of deps.store.notes.list(exposure.#prefix)) exposure.#add(readRisk(key, value));
     return exposure;
   }
 
@@ -87,7 +92,7 @@ export class Exposure {
     const risk: Risk = { name, amount, lostAt: undefined };
     this.#add(risk);
     try {
-      await this.#deps.notes.put([[this.#keyOf(name), encodeRisk(risk)]]);
+      await this.#deps.store.notes.put([[this.#keyOf(name), encodeRisk(risk)]]);
     } catch (thrown) {
       this.#remove(risk);
       throw thrown;
@@ -95,31 +100,48 @@ export class Exposure {
     return true;
   }
 
-  /** Looks at what has become of what is counted. @throws GoGridError `disk_full`, `home_unusable` */
+  /** Looks at what has become of what is counted. @throws GoGridError `damaged`, `disk_full`, `home_unusable` */
   async settle(): Promise<void> {
-    const { clock, notes } = this.#deps;
+    const { clock, store } = this.#deps;
     const changes: [string, Uint8Array | undefined][] = [];
     for (const risk of [...this.#risks.values()]) {
-      const now = this.#judge(risk, clock.now());
-      if (now === risk) continue;
+      const now = this.#judge(risk, await this.#statusOf(risk.name), clock.now());
+      // It may have been taken back while the disk was read.
+      if (now === risk || this.#risks.get(risk.name.id) !== risk) continue;
       this.#remove(risk);
       if (now !== undefined) this.#add(now);
       changes.push([this.#keyOf(risk.name), now === undefined ? undefined : encodeRisk(now)]);
     }
-    if (changes.length > 0) await notes.put(changes);
+    if (changes.length > 0) await store.notes.put(changes);
   }
 
   /** The risk as it is now; undefined when there is none any more. */
-  #judge(risk: Risk, now: number): Risk | undefined {
-    const { ledger } = this.#deps.ingest;
-    const { name, lostAt } = risk;
-    const status = ledger.status(name);
-    // What left memory and is not known to have fallen is final, and was booked.
-    const isGone = status === 'unknown' && name.sequence <= (ledger.finalTip(name.author)?.sequence ?? -1);
-    if (status === 'final' || isGone) return undefined;
-    if (status !== 'fallen') return lostAt === undefined ? risk : { ...risk, lostAt: undefined };
-    if (lostAt === undefined) return { ...risk, lostAt: now };
+  #judge(risk: Risk, status: Status, now: number): Risk | undefined {
+    const { lostAt } = risk;
+    if (status === 'final') return undefined;
+    if (status === 'stands' || status === 'certified') {
+      return lostAt === undefined ? risk : { ...risk, lostAt: undefined };
+    }
+    // Of what is not known a loss stays one, and what was none may still become final.
+    if (lostAt === undefined) return status === 'fallen' ? { ...risk, lostAt: now } : risk;
     return now - lostAt > LEDGER.lossCountsSecs * 1000 ? undefined : risk;
+  }
+
+  /**
+   * Of what left memory the disk tells what became of it. It is unknown while the disk has no final entry at its place: one that
+   * is damaged there comes again from others.
+   */
+  async #statusOf(name: EntryName): Promise<Status> {
+    const { ingest, store } = this.#deps;
+    const status = ingest.ledger.status(name);
+    const tip = ingest.ledger.finalTip(name.author);
+    if (status !== 'unknown' || tip === undefined || tip.sequence < name.sequence) return status;
+    if (this.#fallen.has(name.id)) return 'fallen';
+    const stands = await finalAt(store, this.#options.mesh, tip, name.sequence);
+    if (stands === undefined) return 'unknown';
+    if (stands.id === name.id) return 'final';
+    this.#fallen.add(name.id);
+    return 'fallen';
   }
 
   #add(risk: Risk): void {
@@ -132,6 +154,7 @@ export class Exposure {
   #remove(risk: Risk): void {
     const { author, id } = risk.name;
     this.#risks.delete(id);
+    this.#fallen.delete(id);
     this.#total -= risk.amount;
     const left = (this.#byPayer.get(author) ?? 0n) - risk.amount;
     if (left > 0n) this.#byPayer.set(author, left);

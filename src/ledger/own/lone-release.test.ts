@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { encode } from '../../protocol/cbor.ts';
 import { FOUNDER, meshOf } from '../../testing/ledger/authors.ts';
 import { type WholeNode, WholeNodes } from '../../testing/ledger/whole-nodes.ts';
+import { OwnNotes } from './own-notes.ts';
+import { noteRestored } from './restored.ts';
 
 const WAIT_MS = 70_000;
 const RECEIPT = new Uint8Array(32).fill(3);
@@ -41,11 +42,21 @@ describe('a rest whose payee is gone', () => {
     expect(has(b)).toBe(40n);
   });
 
-  it('comes back by nobody who was restored from a backup: nobody knows what was promised', async () => {
-    const { net, founder } = await withHold();
-    await founder.store.notes.put([[`author/${founder.self}/restored`, encode(0)]]);
+  it('does not come back from a hold that was there when a backup was restored: nobody knows what was promised', async () => {
+    const { net, founder, b } = await withHold();
+    await noteRestored(founder.self, { ledger: founder.ingest.ledger, store: founder.store });
+    await founder.author.hold([{ payee: b.self, max: 10n }]);
+    await net.until(() => has(founder) === 900n, 3 * WAIT_MS);
     await net.clock.advance(3 * WAIT_MS);
     expect(has(founder)).toBe(900n);
+  });
+
+  it('does not come back from one that an earlier backup had, nor when only others have newer ones', async () => {
+    const { founder } = await withHold();
+    const notes = new OwnNotes(founder.self, founder.store.notes);
+    await notes.restored(7);
+    await noteRestored(founder.self, { ledger: founder.ingest.ledger, store: founder.store });
+    expect(await notes.restoredUpTo()).toBe(7);
   });
 
   it('does not come back while jobs use it', async () => {

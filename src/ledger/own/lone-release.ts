@@ -5,15 +5,16 @@
  */
 
 import { type Clock, every, type Timer } from '../../clock.ts';
-import { toGoGridError } from '../../errors.ts';
+import { GoGridError, toGoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import { nodeIdOf } from '../../protocol/ids.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import type { OpenLeg } from '../books/state.ts';
 import { type AccountId, type LedgerMesh, quorumOf } from '../entries/entry.ts';
 import { openEntry } from '../entries/entry-codec.ts';
 import { fromHex } from '../entries/fields.ts';
 import type { LedgerStore, WitnessLink } from '../ports.ts';
-import type { LedgerFlow, OpenLegView } from '../views.ts';
+import type { LedgerFlow } from '../views.ts';
 import { nameOnWire } from './asking.ts';
 import type { Author } from './author.ts';
 import { OwnNotes } from './own-notes.ts';
@@ -64,7 +65,7 @@ export class LoneRelease {
 
   async stop(): Promise<void> {
     this.#timer?.cancel();
-    this.#end.abort();
+    this.#end.abort(new GoGridError({ code: 'shutting_down', message: 'the node stops' }));
     await this.#round;
   }
 
@@ -81,7 +82,7 @@ export class LoneRelease {
   }
 
   /** The hold is old enough, its payee has not closed it, and no job has used it for as long. */
-  async #isDue({ hold, leg, closedBy, givenBack, cap }: OpenLegView): Promise<boolean> {
+  async #isDue({ hold, leg, closedBy, givenBack, cap }: OpenLeg): Promise<boolean> {
     if (closedBy !== undefined || givenBack > 0n || cap !== undefined) return false;
     const before = this.#deps.clock.now() - this.#options.loneReleaseMs;
     const promised = this.#deps.vouchers.lastPromised(hold, leg);
@@ -90,7 +91,7 @@ export class LoneRelease {
     return sealed !== undefined && openEntry(sealed, this.#options.mesh, { trusted: true }).timestamp <= before;
   }
 
-  async #release({ hold, leg, max }: OpenLegView): Promise<void> {
+  async #release({ hold, leg, max }: OpenLeg): Promise<void> {
     const { author, vouchers, log } = this.#deps;
     const may = vouchers.mayHavePromised(hold, leg);
     if (may >= max || !(await this.#witnessesAgree({ hold, leg }, may))) return;
@@ -102,7 +103,7 @@ export class LoneRelease {
   }
 
   /** Whether a quorum of witnesses would attest it now. */
-  async #witnessesAgree({ hold, leg }: Pick<OpenLegView, 'hold' | 'leg'>, cumulative: bigint): Promise<boolean> {
+  async #witnessesAgree({ hold, leg }: Pick<OpenLeg, 'hold' | 'leg'>, cumulative: bigint): Promise<boolean> {
     const { mesh } = this.#options;
     const ask = {
       type: 'may-release' as const,
@@ -118,7 +119,8 @@ export class LoneRelease {
     const { witness, ownWitness, clock } = this.#deps;
     const link = id === this.#options.self ? ownWitness : witness;
     const late = new AbortController();
-    const timer = clock.after(LEDGER.requestTimeoutMs, () => late.abort());
+    const tooLate = new GoGridError({ code: 'peer_unreachable', message: 'the witness did not answer in time' });
+    const timer = clock.after(LEDGER.requestTimeoutMs, () => late.abort(tooLate));
     try {
       return await link?.ask(nodeIdOf(fromHex(id)), ask, AbortSignal.any([late.signal, this.#end.signal]));
     } catch {

@@ -5,6 +5,7 @@
  */
 
 import type { Clock, Timer } from '../../clock.ts';
+import { GoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import { type NodeId, nodeIdOf } from '../../protocol/ids.ts';
 import type { AccountId, Entry, EntryName, LedgerMesh } from '../entries/entry.ts';
@@ -31,11 +32,13 @@ export interface HeadRound {
 /**
  * Asks up to `LEDGER.askHeadOf` peers and every witness at once, and waits at most `LEDGER.askHeadMs` for them.
  * Never throws: who does not answer is not counted.
+ * @param signal ends it early
  */
 export async function askHead(
   { witnesses }: Pick<LedgerMesh, 'witnesses'>,
   self: AccountId,
   { peers, head, clock, random }: HeadDeps,
+  signal: AbortSignal,
 ): Promise<HeadRound> {
   const ownNode = nodeIdOf(fromHex(self));
   const drawn = draw(peers(), LEDGER.askHeadOf, random);
@@ -44,9 +47,15 @@ export async function askHead(
   const late = new AbortController();
   const outOfTime = Promise.withResolvers<void>();
   const timer = clock.after(LEDGER.askHeadMs, () => {
-    late.abort();
+    late.abort(new GoGridError({ code: 'peer_unreachable', message: 'the peer did not answer in time' }));
     outOfTime.resolve();
   });
+  const onEnd = () => {
+    late.abort(signal.reason);
+    outOfTime.resolve();
+  };
+  if (signal.aborted) onEnd();
+  signal.addEventListener('abort', onEnd, { once: true });
   const heads: EntryName[] = [];
   let answers = 0;
   const asking = [...asked].map(async (peer) => {
@@ -62,7 +71,8 @@ export async function askHead(
   });
   await Promise.race([Promise.all(asking), outOfTime.promise]);
   timer.cancel();
-  late.abort();
+  signal.removeEventListener('abort', onEnd);
+  late.abort(new GoGridError({ code: 'cancelled', message: 'where the log ends is known from the others' }));
   return { answers, heads };
 }
 

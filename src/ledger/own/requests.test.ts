@@ -20,6 +20,7 @@ function log(store = new MemoryLedgerStore()) {
     TransferRequests.load({
       notes: store.notes,
       clock: { now: () => now },
+      settled: async () => {},
       isThere: async ({ id }) => written.has(id),
       async transfer({ amount, memo }, beforeWrite) {
         const entry = writer.transfer('B', amount, memo);

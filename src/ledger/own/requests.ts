@@ -9,8 +9,9 @@ import { LEDGER } from '../../limits/ledger.ts';
 import { decode, encode } from '../../protocol/cbor.ts';
 import { sha256Hex } from '../../protocol/hash.ts';
 import type { AccountId, Entry, EntryName } from '../entries/entry.ts';
-import { fromHex, hexOf } from '../entries/fields.ts';
+import { fromHex, listOf, nameOf, uintOf, violation } from '../entries/fields.ts';
 import type { LedgerNotes } from '../ports.ts';
+import { nameOnly } from '../views.ts';
 
 export interface Order {
   readonly to: AccountId;
@@ -24,6 +25,8 @@ export interface RequestsDeps {
   readonly clock: Pick<Clock, 'now'>;
   /** Writes the entry; `beforeWrite` runs when its name is known and before it is on the disk. */
   readonly transfer: (order: Order, beforeWrite?: (name: EntryName) => Promise<void>) => Promise<Entry>;
+  /** Resolves when it is known of every entry whether it was written: a write that failed may have been one all the same. */
+  readonly settled: () => Promise<void>;
   /** Whether such an entry was written. */
   readonly isThere: (name: EntryName) => Promise<boolean>;
 }
@@ -58,13 +61,13 @@ export class TransferRequests {
   static async load(deps: RequestsDeps): Promise<TransferRequests> {
     const found: [string, Request][] = [];
     for await (const [key, value] of deps.notes.list(PREFIX))
-      found.push([key.slice(PREFIX.length), readRequest(value)]);
+      found.push([key.slice(PREFIX.length), readRequest(key, value)]);
     return new TransferRequests(new Map(found.sort(([, a], [, b]) => a.at - b.at)), deps);
   }
 
   /** @throws GoGridError `invalid_request` when this id was sent with another order, and what the transfer throws */
   async make(order: Order, requestId: string | undefined): Promise<Made> {
-    if (requestId === undefined) return { name: nameOf(await this.#deps.transfer(order)), repeated: false };
+    if (requestId === undefined) return { name: nameOnly(await this.#deps.transfer(order)), repeated: false };
     // Two at once with one id: the second sees what came of the first.
     const before = this.#running.get(requestId);
     const made = (before ?? Promise.resolve()).catch(() => undefined).then(() => this.#once(order, requestId));
@@ -77,17 +80,20 @@ export class TransferRequests {
   }
 
   async #once(order: Order, requestId: string): Promise<Made> {
-    const { transfer, isThere } = this.#deps;
+    const { transfer, settled, isThere } = this.#deps;
     const known = this.#known.get(requestId);
-    if (known !== undefined && known.order !== hashOf(order)) throw anotherOrder(requestId);
-    if (known !== undefined && (await isThere(known.name))) return { name: known.name, repeated: true };
+    if (known !== undefined) {
+      if (known.order !== hashOf(order)) throw anotherOrder(requestId);
+      await settled();
+      if (await isThere(known.name)) return { name: known.name, repeated: true };
+    }
     const entry = await transfer(order, (name) => this.#note(requestId, order, name));
-    return { name: nameOf(entry), repeated: false };
+    return { name: nameOnly(entry), repeated: false };
   }
 
   async #note(requestId: string, order: Order, name: EntryName): Promise<void> {
     const { notes, clock } = this.#deps;
-    const request = { name: nameOf(name), order: hashOf(order), at: clock.now() };
+    const request = { name: nameOnly(name), order: hashOf(order), at: clock.now() };
     const old = this.#old(request.at);
     await notes.put([
       [PREFIX + requestId, writeRequest(request)],
@@ -118,19 +124,15 @@ function writeRequest({ name, order, at }: Request): Uint8Array {
   return encode([fromHex(name.author), name.sequence, fromHex(name.id), order, at]);
 }
 
-function readRequest(bytes: Uint8Array): Request {
-  const [author, sequence, id, order, at] = decode(bytes, 'a request') as [
-    Uint8Array,
-    number,
-    Uint8Array,
-    string,
-    number,
-  ];
-  return { name: { author: hexOf(author), sequence, id: hexOf(id) }, order, at };
-}
-
-function nameOf({ author, sequence, id }: EntryName): EntryName {
-  return { author, sequence, id };
+/** @throws GoGridError `damaged` */
+function readRequest(key: string, bytes: Uint8Array): Request {
+  try {
+    const [author, sequence, id, order, at] = listOf(decode(bytes, key), 5, key);
+    if (typeof order !== 'string') throw violation('no order');
+    return { name: nameOf([author, sequence, id], key), order, at: uintOf(at, Number.MAX_SAFE_INTEGER, key) };
+  } catch (cause) {
+    throw new GoGridError({ code: 'damaged', message: `the note ${key} cannot be read`, cause });
+  }
 }
 
 function anotherOrder(requestId: string): GoGridError {

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { account, FOUNDER, meshOf, Writer } from '../../testing/ledger/authors.ts';
@@ -91,6 +92,39 @@ describe('a given voucher', () => {
     );
   });
 
+  it('is never above the disk, whatever the disk refuses, whatever is asked at once, wherever the process ends', async () => {
+    const step = fc.record({ cumulative: fc.bigInt({ min: 1n, max: 100n }), turns: fc.nat(4) });
+    const ask = (cumulative: bigint, turns = 0) => ({ cumulative, turns });
+    const steps = fc.array(step, { minLength: 2, maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(steps, fc.array(fc.boolean(), { maxLength: 8 }), async (asks, refusals) => {
+        const refused = [...refusals];
+        const { payer, hold, store, load } = await twoSides({
+          delay: async () => {
+            await turn();
+            if (refused.shift() === true) throw new Error('full');
+          },
+        });
+        let signed = 0n;
+        const all: Promise<void>[] = [];
+        for (const { cumulative, turns } of asks) {
+          const sign = () => {
+            payer.sign({ hold, leg: 0, cumulative, receiptHash: RECEIPT });
+            if (cumulative > signed) signed = cumulative;
+          };
+          all.push(payer.mayPromise(hold, 0, cumulative).then(sign, () => undefined));
+          for (let n = 0; n < turns; n++) await turn();
+        }
+        await Promise.all(all);
+        expect(payer.mayHavePromised(hold, 0)).toBeGreaterThanOrEqual(signed);
+        const after = await load(FOUNDER, store.crash().notes);
+        expect(after.mayHavePromised(hold, 0)).toBeGreaterThanOrEqual(signed);
+      }),
+      // The first write fails while a higher one is on its way, and then something lower is asked for.
+      { examples: [[[ask(1n), ask(2n), ask(1n, 1), ask(1n)], [true]]] },
+    );
+  });
+
   it('can be asked for again when the disk had refused', async () => {
     let isFull = true;
     const { payer, hold } = await twoSides({
@@ -107,8 +141,8 @@ describe('a given voucher', () => {
 });
 
 describe('a received voucher', () => {
-  async function give(cumulative: bigint) {
-    const sides = await twoSides();
+  async function give(cumulative: bigint, options: Parameters<typeof twoSides>[0] = {}) {
+    const sides = await twoSides(options);
     await sides.payer.mayPromise(sides.hold, 0, 100n);
     const make = (amount: bigint) => {
       const voucher = { hold: sides.hold, leg: 0, cumulative: amount, receiptHash: RECEIPT };
@@ -123,6 +157,24 @@ describe('a received voucher', () => {
     expect(await payee.receive(make(20n))).toBe('older');
     const after = await load('B', store.crash().notes);
     expect(after.received()).toMatchObject([{ cumulative: 30n, leg: 0 }]);
+  });
+
+  it('is not kept, nor older than one that is, before the disk has the newest', async () => {
+    let isFull = false;
+    const sides = await give(10n, {
+      delay: async () => {
+        if (isFull) throw new Error('full');
+      },
+    });
+    const { payee, make, store, load } = sides;
+    expect(await payee.receive(make(5n))).toBe('kept');
+    isFull = true;
+    await expect(payee.receive(make(30n))).rejects.toThrow('full');
+    await expect(payee.receive(make(30n))).rejects.toThrow('full');
+    await expect(payee.receive(make(20n))).rejects.toThrow('full');
+    isFull = false;
+    expect(await payee.receive(make(30n))).toBe('older');
+    expect((await load('B', store.crash().notes)).received()).toMatchObject([{ cumulative: 30n }]);
   });
 
   it('is refused when its signature does not stand, or the leg is another’s', async () => {

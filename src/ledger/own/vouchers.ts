@@ -7,10 +7,11 @@ import type { Clock } from '../../clock.ts';
 import { GoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import type { Signer } from '../../protocol/signature.ts';
+import type { OpenLeg } from '../books/state.ts';
 import type { AccountId, EntryName, LedgerMesh } from '../entries/entry.ts';
 import { signVoucher, type Voucher, verifyVoucher } from '../entries/voucher.ts';
 import type { LedgerNotes } from '../ports.ts';
-import type { BooksView, OpenLegView } from '../views.ts';
+import type { BooksView } from '../views.ts';
 import { nameOnly } from '../views.ts';
 import { encodeGiven, encodeReceived, type Given, type Received, readGiven, readReceived } from './voucher-notes.ts';
 
@@ -30,9 +31,10 @@ export interface VouchersDeps {
 
 /** A leg of an own hold, in memory. */
 interface GivenLeg extends Given {
-  /** What is on its way to the disk. */
+  /** The highest that was asked for; above `may` it is on its way to the disk. */
   asked: bigint;
-  writing: Promise<void>;
+  /** One write after the other: a later one must not put less on the disk than an earlier one. */
+  writing: Promise<void> | undefined;
   /** The highest that was signed; after a restart what may have been. */
   signed: bigint;
 }
@@ -40,6 +42,8 @@ interface GivenLeg extends Given {
 /** A leg of another's hold, in memory. */
 interface ReceivedLeg {
   newest: Received;
+  /** The highest cumulative on the disk. */
+  onDisk: bigint;
   writing: Promise<void> | undefined;
 }
 
@@ -61,10 +65,11 @@ export class Vouchers {
     for await (const [key, value] of deps.notes.list(vouchers.#prefix('given'))) {
       const given = readGiven(key, value);
       const { may } = given;
-      vouchers.#given.set(key, { ...given, asked: may, signed: may, writing: Promise.resolve() });
+      vouchers.#given.set(key, { ...given, asked: may, signed: may, writing: undefined });
     }
     for await (const [key, value] of deps.notes.list(vouchers.#prefix('received'))) {
-      vouchers.#received.set(key, { newest: readReceived(key, value), writing: undefined });
+      const newest = readReceived(key, value);
+      vouchers.#received.set(key, { newest, onDisk: newest.cumulative, writing: undefined });
     }
     return vouchers;
   }
@@ -84,23 +89,35 @@ export class Vouchers {
         throw new GoGridError({ code: 'overloaded', message: `vouchers of ${this.#given.size} legs are open` });
       }
       const at = this.#deps.clock.now();
-      const none = { may: 0n, asked: 0n, signed: 0n, closed: false, at, writing: Promise.resolve() };
+      const none = { may: 0n, asked: 0n, signed: 0n, closed: false, at, writing: undefined };
       known = { hold: nameOnly(hold), leg, ...none };
       this.#given.set(key, known);
     }
     const record = known;
-    if (cumulative > record.asked) {
-      record.asked = cumulative;
-      record.at = this.#deps.clock.now();
-      record.writing = this.#deps.notes.put([[key, encodeGiven({ ...record, may: cumulative })]]).then(() => {
-        if (cumulative > record.may) record.may = cumulative;
+    while (record.may < cumulative) {
+      if (cumulative > record.asked) {
+        record.asked = cumulative;
+        record.at = this.#deps.clock.now();
+      }
+      record.writing ??= this.#raise(key, record).finally(() => {
+        record.writing = undefined;
       });
-      record.writing.catch(() => {
-        record.asked = record.may;
-      });
+      await record.writing;
     }
-    while (record.may < cumulative) await record.writing;
     if (record.closed) throw closed();
+  }
+
+  /** Writes all that was asked for; those that ask meanwhile go with the next write. */
+  async #raise(key: string, record: GivenLeg): Promise<void> {
+    const { asked } = record;
+    try {
+      await this.#deps.notes.put([[key, encodeGiven({ ...record, may: asked })]]);
+      record.may = asked;
+    } catch (thrown) {
+      // Everybody who waits is refused, so nothing above what is on disk is signed.
+      record.asked = record.may;
+      throw thrown;
+    }
   }
 
   /**
@@ -146,12 +163,12 @@ export class Vouchers {
     const at = this.#deps.clock.now();
     const record: GivenLeg = known ?? {
       ...{ hold: nameOnly(hold), leg, may: 0n, asked: 0n, signed: 0n, closed: true, at },
-      writing: Promise.resolve(),
+      writing: undefined,
     };
     // From here on nothing is signed; what was asked for may still come to the disk, and counts.
     record.closed = true;
     this.#given.set(key, record);
-    await record.writing.catch(() => undefined);
+    while (record.writing !== undefined) await record.writing.catch(() => undefined);
     const may = record.asked > record.may ? record.asked : record.may;
     await this.#deps.notes.put([[key, encodeGiven({ ...record, may })]]);
     record.may = may;
@@ -177,7 +194,7 @@ export class Vouchers {
   /* ---- received ---- */
 
   /**
-   * Keeps a voucher for this account if it is the newest of its leg; on disk when it resolves.
+   * Keeps a voucher for this account if it is the newest of its leg; the newest is on disk when it resolves, also with 'older'.
    * @throws GoGridError `invalid_request` when its signature does not stand, or the leg is not open for this account or covers
    * less; `overloaded`, `disk_full`
    */
@@ -186,7 +203,10 @@ export class Vouchers {
     const { mesh, self } = this.#options;
     const key = this.#key('received', hold, leg);
     const known = this.#received.get(key);
-    if (known !== undefined && cumulative <= known.newest.cumulative) return 'older';
+    if (known !== undefined && cumulative <= known.newest.cumulative) {
+      await this.#keep(key, known);
+      return 'older';
+    }
     const open = this.#deps.ingest.ledger.books().leg(hold, leg);
     if (open === undefined || open.payee !== self || isClosing(open) || cumulative > open.max) {
       throw new GoGridError({
@@ -207,28 +227,28 @@ export class Vouchers {
     const isBooked = known === undefined || known.newest.cumulative <= open.paid;
     const since = isBooked ? this.#deps.clock.now() : known.newest.since;
     const newest: Received = { hold: nameOnly(hold), leg, cumulative, receiptHash, signature, since };
-    const record = known ?? { newest, writing: undefined };
+    const record = known ?? { newest, onDisk: 0n, writing: undefined };
     record.newest = newest;
     this.#received.set(key, record);
-    await this.#keep(key, record, cumulative);
+    await this.#keep(key, record);
     return 'kept';
   }
 
-  /** Writes the newest; those that come meanwhile go with the next write. */
-  async #keep(key: string, record: ReceivedLeg, cumulative: bigint): Promise<void> {
-    let kept = 0n;
-    while (kept < cumulative) {
-      if (record.writing === undefined) {
-        const { newest } = record;
-        record.writing = this.#deps.notes.put([[key, encodeReceived(newest)]]).finally(() => {
-          record.writing = undefined;
-        });
-        await record.writing;
-        kept = newest.cumulative;
-      } else {
-        await record.writing;
-      }
+  /** Puts the newest on disk; those that come meanwhile go with the next write. */
+  async #keep(key: string, record: ReceivedLeg): Promise<void> {
+    const { cumulative } = record.newest;
+    while (record.onDisk < cumulative) {
+      record.writing ??= this.#writeNewest(key, record).finally(() => {
+        record.writing = undefined;
+      });
+      await record.writing;
     }
+  }
+
+  async #writeNewest(key: string, record: ReceivedLeg): Promise<void> {
+    const { newest } = record;
+    await this.#deps.notes.put([[key, encodeReceived(newest)]]);
+    record.onDisk = newest.cumulative;
   }
 
   /** The newest voucher of each leg, booked or not. */
@@ -264,7 +284,7 @@ export class Vouchers {
 }
 
 /** Nothing is promised of it any more: the payee has closed it, or the payer has taken its rest back. */
-function isClosing({ closedBy, givenBack, cap }: OpenLegView): boolean {
+function isClosing({ closedBy, givenBack, cap }: OpenLeg): boolean {
   return closedBy !== undefined || givenBack > 0n || cap !== undefined;
 }
 

@@ -4,7 +4,9 @@
  */
 
 import type { Clock, Timer } from '../../clock.ts';
+import { toGoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
+import type { Logger } from '../../telemetry/logger.ts';
 import type { Balance } from '../books/balance.ts';
 import type { History, HistoryLine } from '../books/history.ts';
 import type { Fork, Ledger } from '../books/ledger.ts';
@@ -23,7 +25,9 @@ export interface WatchDeps {
   readonly history: Pick<History, 'lines'>;
   readonly onTaken: (listener: () => void) => () => void;
   readonly clock: Clock;
+  /** Must not throw. */
   readonly tell: (event: LedgerEvent) => void;
+  readonly log: Pick<Logger, 'warn'>;
 }
 
 /** What was told last. */
@@ -42,6 +46,7 @@ export class LedgerWatch {
   #stopListening: () => void = () => {};
   #timer: Timer | undefined;
   #looking: Promise<void> = Promise.resolve();
+  #isStopped = false;
 
   constructor(deps: WatchDeps) {
     this.#deps = deps;
@@ -49,23 +54,35 @@ export class LedgerWatch {
   }
 
   start(): void {
+    this.#isStopped = false;
     this.#told = this.#now();
     this.#stopListening = this.#deps.onTaken(() => this.look());
   }
 
   async stop(): Promise<void> {
     this.#stopListening();
+    this.#isStopped = true;
     this.#timer?.cancel();
-    this.#timer = undefined;
     await this.#looking;
   }
 
   /** Something may have changed; many changes at once are told together. */
   look(): void {
-    this.#timer ??= this.#deps.clock.after(LEDGER.eventGatherMs, () => {
+    this.#lookIn(LEDGER.eventGatherMs);
+  }
+
+  #lookIn(ms: number): void {
+    if (this.#isStopped) return;
+    this.#timer ??= this.#deps.clock.after(ms, () => {
       this.#timer = undefined;
-      this.#looking = this.#looking.then(() => this.#compare()).catch(() => undefined);
+      this.#looking = this.#looking.then(() => this.#compare()).catch((thrown: unknown) => this.#failed(thrown));
     });
+  }
+
+  /** Nothing was told yet, and all of it will be. */
+  #failed(thrown: unknown): void {
+    this.#deps.log.warn({ error: toGoGridError(thrown) }, 'what changed in the ledger could not be read; trying again');
+    this.#lookIn(LEDGER.storeRetryMs);
   }
 
   #now(): Told {
@@ -87,30 +104,36 @@ export class LedgerWatch {
   }
 
   async #compare(): Promise<void> {
-    const { tell } = this.#deps;
+    const { tell, ledger } = this.#deps;
     const before = this.#told;
     const now = this.#now();
-    this.#told = now;
-    for (const fork of this.#deps.ledger().forks()) if (!before.forks.has(keyOf(fork))) tell({ type: 'fork', fork });
+    const forks = ledger().forks();
+    // Read before anything is told: what cannot be read is told the next time, and nothing twice.
+    const lines = await this.#linesSince(before, now);
+    for (const fork of forks) if (!before.forks.has(keyOf(fork))) tell({ type: 'fork', fork });
     if (!isSame(before.balance, now.balance)) tell({ type: 'credits', balance: now.balance });
-    await this.#tellEntries(before, now);
+    for (const event of lines) tell(event);
+    this.#told = now;
   }
 
-  async #tellEntries(before: Told, now: Told): Promise<void> {
-    const { tell, history, ledger, self } = this.#deps;
+  /** Own entries that became final, or lost what they moved. */
+  async #linesSince(before: Told, now: Told): Promise<LedgerEvent[]> {
+    const { history, ledger, self } = this.#deps;
     const hadMoved = (id: EntryId) => (before.moved.get(id) ?? 0n) > 0n;
+    const events: LedgerEvent[] = [];
     // A node that comes back after long may have a whole history to tell of: the newest will do.
     const first = Math.max(before.final, now.final - LEDGER.maxPendingListed);
     for (const line of (await history.lines(first, now.final)).reverse()) {
       const isLost = line.amount === 0n && hadMoved(line.name.id);
-      tell({ type: isLost ? 'entry-lost' : 'entry-final', line });
+      events.push({ type: isLost ? 'entry-lost' : 'entry-final', line });
     }
-    if (![...now.moved].some(([id, moved]) => moved === 0n && hadMoved(id))) return;
+    if (![...now.moved].some(([id, moved]) => moved === 0n && hadMoved(id))) return events;
     const end = (ledger().tip(self)?.sequence ?? -1) + 1;
     for (const line of (await history.lines(now.final, end)).reverse()) {
       const { id } = line.name;
-      if (now.moved.get(id) === 0n && hadMoved(id)) tell({ type: 'entry-lost', line });
+      if (now.moved.get(id) === 0n && hadMoved(id)) events.push({ type: 'entry-lost', line });
     }
+    return events;
   }
 }
 

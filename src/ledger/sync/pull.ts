@@ -74,7 +74,9 @@ export class Pull {
       // On its way while this page is checked.
       asked = this.#ask();
       asked?.answer.catch(() => {});
-      const { limited } = await this.#peer.take({ entries: read });
+      // Each page moves what is asked for next, as far as the peer has said that its chain goes.
+      const leadsOn = parts.some(({ got }) => got > 0);
+      const { limited } = await this.#peer.take({ entries: read }, leadsOn);
       for (const author of limited)
         await this.#onLimited(
           author,

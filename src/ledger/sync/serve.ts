@@ -4,7 +4,6 @@
  */
 
 import { LEDGER } from '../../limits/ledger.ts';
-import type { NodeId } from '../../protocol/ids.ts';
 import type { LedgerAnswer, LedgerAsk, WireName } from '../../protocol/ledger.ts';
 import type { Ledger } from '../books/ledger.ts';
 import { type AccountId, type Attestation, type EntryName, type LedgerMesh, quorumOf } from '../entries/entry.ts';
@@ -26,6 +25,8 @@ export interface ServeDeps {
     onDamage(name: EntryName): void;
   };
   readonly store: Pick<LedgerStore, 'chain' | 'entry' | 'attestations'>;
+  /** Gives the event loop its turn: others on this node must not wait for a long answer. */
+  readonly pause: () => Promise<void>;
 }
 
 type Ask<Type extends LedgerAsk['type']> = Extract<LedgerAsk, { type: Type }>;
@@ -42,7 +43,7 @@ export class Serve {
   }
 
   /** @throws GoGridError what the store rejects with */
-  async answer(ask: LedgerAsk, _from: NodeId): Promise<LedgerAnswer> {
+  async answer(ask: LedgerAsk): Promise<LedgerAnswer> {
     const { ledger } = this.#deps.ingest;
     switch (ask.type) {
       case 'root': {
@@ -59,6 +60,8 @@ export class Serve {
         return this.#entries(ask.names.map(nameOf));
       case 'certificates':
         return this.#certificates(ask.from);
+      case 'votes':
+        return this.#votes(ask);
       case 'proofs':
         return this.#proofs(ask.authors.map(hexOf));
       case 'head':
@@ -82,9 +85,9 @@ export class Serve {
   async #chains({ from, most = Number.POSITIVE_INFINITY }: Ask<'chains'>): Promise<Answer<'entries'>> {
     await this.#deps.ingest.flushed();
     const page = new PageOf<Uint8Array>();
-    for (const [key, first] of from) {
+    for (const [author, first] of onceEach(from)) {
       let left = most;
-      for await (const sealed of this.#standing(hexOf(key), first)) {
+      for await (const sealed of this.#standing(author, first)) {
         if (left-- === 0) break;
         if (!page.add(sealed)) return { type: 'entries', entries: page.items, more: true };
       }
@@ -94,16 +97,21 @@ export class Serve {
 
   async *#standing(author: AccountId, from: number): AsyncGenerator<Uint8Array> {
     const { ingest, store } = this.#deps;
-    const final = ingest.ledger.finalTip(author);
     let next = from;
-    if (final !== undefined && from <= final.sequence) {
-      for await (const { sequence, sealed } of finalChain(store, this.#mesh, final, from)) {
+    let final = ingest.ledger.finalTip(author);
+    while (final !== undefined && next <= final.sequence) {
+      // What became final a moment ago may be on its way to the disk.
+      await ingest.flushed();
+      for await (const { sequence, sealed } of finalChain(store, this.#mesh, final, next)) {
         yield sealed;
         next = sequence + 1;
       }
       if (next <= final.sequence) return ingest.onDamage({ ...final, sequence: next });
+      // While the disk was read, more may have become final and left memory.
+      final = ingest.ledger.finalTip(author);
     }
-    for (const { sealed } of ingest.ledger.standing(author, next)) yield sealed;
+    const tail = [...ingest.ledger.standing(author, next)];
+    for (const { sealed } of tail) yield sealed;
   }
 
   async #entries(names: readonly EntryName[]): Promise<Answer<'entries'>> {
@@ -122,7 +130,7 @@ export class Serve {
     const { ingest } = this.#deps;
     const page = new PageOf<Uint8Array>();
     const asked = new Set(authors);
-    const forks = ingest.ledger.forks().filter(({ author }) => asked.has(author));
+    const forks = [...asked].flatMap((author) => ingest.ledger.forksOf(author));
     for (const author of asked) {
       const noted = await ingest.proof(author);
       for (const { sealed } of noted ?? []) if (!page.add(sealed)) return full(page);
@@ -134,16 +142,31 @@ export class Serve {
     return { type: 'entries', entries: page.items, more: false };
   }
 
+  /** What a witness signed last of each account, behind what is final; on the disk before it leaves. */
+  async #votes({ witness, after }: Ask<'votes'>): Promise<Answer<'attestations'>> {
+    const { ingest } = this.#deps;
+    await ingest.flushed();
+    const page = new PageOf<Uint8Array>();
+    for (const { sealed } of ingest.ledger.newestVotesOf(hexOf(witness), after && hexOf(after))) {
+      if (!page.add(sealed)) return { type: 'attestations', attestations: page.items, more: true };
+    }
+    return { type: 'attestations', attestations: page.items, more: false };
+  }
+
   async #certificates(from: From): Promise<Answer<'attestations'>> {
     await this.#deps.ingest.flushed();
     const page = new PageOf<Uint8Array>();
     const scan = { left: LEDGER.maxScanned };
-    for (const [key, first] of from) {
-      for await (const place of this.#certified(hexOf(key), first, scan)) {
+    let pauseAt = scan.left - LEDGER.loadSlice;
+    for (const [author, first] of onceEach(from)) {
+      for await (const place of this.#certified(author, first, scan)) {
         // A place is handed out whole, so that who asks again goes on behind it.
         if (!page.addAll(place)) return { type: 'attestations', attestations: page.items, more: true };
       }
       if (scan.left <= 0) return { type: 'attestations', attestations: page.items, more: true };
+      if (--scan.left > pauseAt) continue;
+      pauseAt = scan.left - LEDGER.loadSlice;
+      await this.#deps.pause();
     }
     return { type: 'attestations', attestations: page.items, more: false };
   }
@@ -166,6 +189,7 @@ export class Serve {
     }
     // What the tail has certified covers the final part; what was not looked at yet comes before it.
     const tail = scan.left > 0 ? ledger.attestationsOf(author, Math.max(from, (final?.sequence ?? -1) + 1)) : [];
+    scan.left -= ledger.tailSize(author);
     if (tail.length === 0) yield newest.map(({ sealed }) => sealed);
     for (const place of byPlace(tail)) yield place.map(({ sealed }) => sealed);
   }
@@ -237,7 +261,18 @@ function full(page: PageOf<Uint8Array>): Answer<'entries'> {
 }
 
 function* byPlace(attestations: readonly Attestation[]): Generator<Attestation[]> {
-  yield* Map.groupBy(attestations, ({ id }) => id).values();
+  yield* Map.groupBy(attestations, ({ sequence }) => sequence).values();
+}
+
+/** A question names each account once; who repeats one, to make this node look again and again, gets its first part. */
+function* onceEach(from: From): Generator<readonly [AccountId, number]> {
+  const seen = new Set<AccountId>();
+  for (const [key, first] of from) {
+    const author = hexOf(key);
+    if (seen.has(author)) continue;
+    seen.add(author);
+    yield [author, first];
+  }
 }
 
 function nameOf([author, sequence, id]: WireName): EntryName {

@@ -7,38 +7,19 @@ import type { Clock } from '../../clock.ts';
 import { GoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import type { NodeId } from '../../protocol/ids.ts';
-import type { LedgerAnswer, LedgerAsk } from '../../protocol/ledger.ts';
-import type { Ingest, Outcome, Page } from '../intake/ingest.ts';
+import { LEDGER_ANSWERS, type LedgerAnswer, type LedgerAsk } from '../../protocol/ledger.ts';
+import type { Buckets } from '../intake/buckets.ts';
+import type { Ingest, Page, PageOutcome } from '../intake/ingest.ts';
 import type { LedgerLink, LedgerSession } from '../ports.ts';
 
-/** What each question is answered with. */
-interface Answers {
-  root: 'root';
-  buckets: 'buckets';
-  lines: 'lines';
-  chains: 'entries';
-  entries: 'entries';
-  proofs: 'entries';
-  head: 'entries';
-  certificates: 'attestations';
-}
-const ANSWERS: Answers = {
-  root: 'root',
-  buckets: 'buckets',
-  lines: 'lines',
-  chains: 'entries',
-  entries: 'entries',
-  proofs: 'entries',
-  head: 'entries',
-  certificates: 'attestations',
-};
-
-type AnswerTo<Type extends LedgerAsk['type']> = Extract<LedgerAnswer, { type: Answers[Type] }>;
+type AnswerTo<Type extends LedgerAsk['type']> = Extract<LedgerAnswer, { type: (typeof LEDGER_ANSWERS)[Type] }>;
 
 export interface PeerSessionDeps {
   readonly ingest: Ingest;
   readonly link: Pick<LedgerLink, 'open' | 'onViolation'>;
   readonly clock: Pick<Clock, 'elapsed' | 'after'>;
+  /** How fast each peer may be asked: below what it answers. */
+  readonly pace: Pick<Buckets<NodeId>, 'take'>;
 }
 
 /** Why a sync ended before both sides agreed, though nobody did wrong: the rest comes next time. */
@@ -76,13 +57,22 @@ export class PeerSession {
   async ask<Type extends LedgerAsk['type']>(question: LedgerAsk & { readonly type: Type }): Promise<AnswerTo<Type>> {
     const { clock } = this.#deps;
     if (++this.#rounds > LEDGER.maxSyncRounds || clock.elapsed() > this.#until) throw new EndOfTurn();
+    while (!this.#deps.pace.take(this.peer)) {
+      const later = new Promise<void>((resolve) => clock.after(LEDGER.askAgainMs, resolve));
+      await inTime(later, this.#signal, clock);
+    }
     const answer = await inTime(this.#session.ask(question), this.#signal, clock);
-    if (answer.type !== ANSWERS[question.type]) this.fail(`'${question.type}' was answered with '${answer.type}'`);
+    if (answer.type !== LEDGER_ANSWERS[question.type])
+      this.fail(`'${question.type}' was answered with '${answer.type}'`);
     return answer as AnswerTo<Type>;
   }
 
-  /** Takes in what the peer has answered. @throws GoGridError `protocol_violation`; EndOfTurn */
-  async take(page: Page): Promise<Outcome> {
+  /**
+   * Takes in what the peer has answered.
+   * @param leadsOn it goes towards what is not here, though it may all be known: a branch that parts after a long way together
+   * @throws GoGridError `protocol_violation`; EndOfTurn
+   */
+  async take(page: Page, leadsOn = false): Promise<PageOutcome> {
     const { ingest, link, clock } = this.#deps;
     const outcome = await ingest.take(page, this.peer);
     this.#signal.throwIfAborted();
@@ -91,10 +81,14 @@ export class PeerSession {
       link.onViolation(this.peer, 'a part of a ledger that does not stand');
     this.bad += outcome.bad;
     if (this.bad > LEDGER.maxBadPerSync) throw violation('too much of a ledger does not stand');
-    if (outcome.taken + outcome.waiting > 0) {
-      this.progressAt = clock.elapsed();
+    // What waits may wait for what there never was: it is no reason for others to stand back.
+    if (outcome.taken > 0) this.progressAt = clock.elapsed();
+    if (outcome.taken + outcome.waiting > 0 || (leadsOn && outcome.known > 0)) this.#fruitless = 0;
+    else if (++this.#fruitless >= LEDGER.maxFruitless) {
+      // It ends what it was asked for; what comes behind begins anew.
       this.#fruitless = 0;
-    } else if (++this.#fruitless >= LEDGER.maxFruitless) throw new EndOfTurn();
+      throw new EndOfTurn();
+    }
     return outcome;
   }
 

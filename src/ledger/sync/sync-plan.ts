@@ -10,6 +10,8 @@ export interface Lack {
   readonly chain: { readonly from: number; readonly count: number } | undefined;
   /** The peer's newest entry is not longer, but another one: it is behind, or stands on another branch. */
   readonly other: EntryName | undefined;
+  /** If `other` stands on another branch: the certificates that picked it may be from this sequence on. */
+  readonly otherFrom: number | undefined;
   /** The peer knows certificates from this sequence on. */
   readonly certificatesFrom: number | undefined;
   /** The peer knows of a fork that is not known here. */
@@ -49,6 +51,7 @@ export function lackOf(theirs: Line, ours: Line | undefined): Lack | undefined {
     author,
     chain: isLonger ? { from: own.count, count } : undefined,
     other: isOther ? tip : undefined,
+    otherFrom: isOther && theirs.certified > 0 ? Math.min(own.final, tip.sequence, theirs.certified - 1) : undefined,
     certificatesFrom: hasCertificates ? own.final : undefined,
     proof,
   };

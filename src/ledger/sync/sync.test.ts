@@ -92,7 +92,7 @@ describe('a sync', () => {
     let asked = 0;
     small.addLiar('slow', async (ask) => {
       if (++asked === 5) await clock.advance(LEDGER.syncTurnMs + 1);
-      return full.serve.answer(ask, 'empty');
+      return full.serve.answer(ask);
     });
     const first = await empty.sync.with('slow');
     expect(first.isCut || first.taken === entries.length).toBe(true);

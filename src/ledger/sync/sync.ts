@@ -9,8 +9,9 @@ import { GoGridError, reasonOf, toGoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import type { NodeId } from '../../protocol/ids.ts';
 import type { Logger } from '../../telemetry/logger.ts';
-import type { AccountId, Entry, LedgerMesh } from '../entries/entry.ts';
+import type { AccountId, Attestation, Entry, LedgerMesh } from '../entries/entry.ts';
 import { fromHex } from '../entries/fields.ts';
+import { Buckets } from '../intake/buckets.ts';
 import type { Ingest } from '../intake/ingest.ts';
 import type { LedgerLink, LedgerStore } from '../ports.ts';
 import { Reconcile } from './reconcile.ts';
@@ -47,21 +48,33 @@ interface Failures {
   readonly until: number;
 }
 
+interface Running {
+  readonly result: Promise<SyncResult>;
+  /** By `clock.elapsed()`. */
+  readonly since: number;
+  readonly peer: PeerSession | undefined;
+}
+
 export class Sync {
   readonly #options: SyncOptions;
   readonly #deps: SyncDeps;
-  readonly #running = new Map<NodeId, { readonly result: Promise<SyncResult>; peer: PeerSession | undefined }>();
+  readonly #running = new Map<NodeId, Running>();
+  readonly #pace: Buckets<NodeId>;
   readonly #queue = new Set<NodeId>();
   readonly #failures = new Map<NodeId, Failures>();
   readonly #stopped = new AbortController();
   #timers: Timer[] = [];
   #gap: Timer | undefined;
+  /** Who sent what waits for something that is not here, since the last look; they should have it. */
+  readonly #gapFrom = new Set<NodeId>();
   #stall: Timer | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(options: SyncOptions, deps: SyncDeps) {
     this.#options = options;
     this.#deps = deps;
+    const { asksPerSecond: perSecond, asksAtOnce: atOnce } = LEDGER;
+    this.#pace = new Buckets({ perSecond, atOnce, maxKeys: LEDGER.maxBuckets }, deps.clock);
   }
 
   start(): void {
@@ -94,7 +107,8 @@ export class Sync {
   with(peer: NodeId, signal: AbortSignal = this.#stopped.signal): Promise<SyncResult> {
     const running = this.#running.get(peer);
     if (running !== undefined) return running.result;
-    const entry = { result: Promise.resolve({} as SyncResult), peer: undefined as PeerSession | undefined };
+    const since = this.#deps.clock.elapsed();
+    const entry = { result: Promise.resolve({} as SyncResult), since, peer: undefined as PeerSession | undefined };
     this.#running.set(peer, entry);
     entry.result = this.#session(peer, signal, (session) => {
       entry.peer = session;
@@ -125,6 +139,35 @@ export class Sync {
     return heads;
   }
 
+  /**
+   * What a peer has of a witness: of each author what it attested last, behind what is final. Signatures are not checked.
+   * Never rejects. @param each gets them page by page
+   */
+  votes(
+    peer: NodeId,
+    witness: AccountId,
+    each: (votes: readonly Attestation[]) => Promise<void>,
+    signal: AbortSignal,
+  ): Promise<SyncResult> {
+    return this.#session(peer, signal, async (session) => {
+      let after = '';
+      for (let left = LEDGER.maxLinesPerSync; ; ) {
+        const from = after === '' ? {} : { after: fromHex(after) };
+        const { attestations, more } = await session.ask({ type: 'votes', witness: fromHex(witness), ...from });
+        const votes = attestations.flatMap((sealed) => this.#deps.ingest.readAttestation(sealed) ?? []);
+        left -= votes.length;
+        for (const vote of votes) {
+          if (vote.witness !== witness || vote.author <= after) session.fail('attestations that were not asked for');
+          after = vote.author;
+        }
+        if (votes.length < attestations.length || left < 0) session.fail('attestations that do not stand');
+        await each(votes);
+        if (!more) return false;
+        if (votes.length === 0) session.fail('an answer that says there is more, and has nothing');
+      }
+    });
+  }
+
   /* ---- when ---- */
 
   #atRandom(): void {
@@ -139,10 +182,14 @@ export class Sync {
   /** Hints overtake each other: a moment later most gaps are closed. */
   #onGap(from: NodeId | undefined): void {
     if (from !== undefined && this.#isResting(from)) return;
+    if (from !== undefined && this.#gapFrom.size < LEDGER.maxSyncQueue) this.#gapFrom.add(from);
     this.#gap ??= this.#deps.clock.after(LEDGER.gapSettleMs, () => {
       this.#gap = undefined;
-      if (from !== undefined && this.#deps.link.peers().includes(from)) this.#want(from);
-      else this.#atRandom();
+      const there = new Set(this.#deps.link.peers());
+      const asked = [...this.#gapFrom].filter((peer) => there.has(peer));
+      this.#gapFrom.clear();
+      for (const peer of asked) this.#want(peer);
+      if (asked.length === 0) this.#atRandom();
     });
   }
 
@@ -156,13 +203,14 @@ export class Sync {
     this.#next();
   }
 
-  /** Begins the next sync when none is running, or all that are bring nothing. */
+  /** Begins the next sync when none is running, or all that are bring nothing, or take very long. */
   #next(): void {
     const [peer] = this.#queue;
     if (peer === undefined || this.#running.size >= LEDGER.maxSyncsAtOnce) return;
     const { clock } = this.#deps;
+    const now = clock.elapsed();
     const moving = [...this.#running.values()].some(
-      (running) => clock.elapsed() - (running.peer?.progressAt ?? clock.elapsed()) < LEDGER.syncStallMs,
+      ({ peer, since }) => now - (peer?.progressAt ?? since) < LEDGER.syncStallMs && now - since < LEDGER.syncAloneMs,
     );
     if (moving) {
       this.#stall ??= clock.after(LEDGER.syncStallMs, () => {
@@ -181,9 +229,11 @@ export class Sync {
 
   /** Who fails, or differs and brings nothing, is asked less and less often. */
   #judge(peer: NodeId, { taken, isEqual, isCut, failed }: SyncResult): void {
-    if (taken > 0 || (isEqual && failed === undefined)) {
+    // Who brought something before the way broke off has more; who sent what does not stand is not asked at once again.
+    const didWrong = failed?.code === 'protocol_violation';
+    if ((taken > 0 && !didWrong) || (isEqual && failed === undefined)) {
       this.#failures.delete(peer);
-      if (isCut) this.#want(peer);
+      if (isCut || failed !== undefined) this.#want(peer);
       return;
     }
     const count = (this.#failures.get(peer)?.count ?? 0) + 1;
@@ -207,7 +257,7 @@ export class Sync {
     let isCut = false;
     let failed: GoGridError | undefined;
     try {
-      session = await PeerSession.open(peer, ended, this.#deps);
+      session = await PeerSession.open(peer, ended, { ...this.#deps, pace: this.#pace });
       isEqual = await work(session);
     } catch (thrown) {
       if (thrown instanceof EndOfTurn) isCut = true;

@@ -1,5 +1,7 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
+import { GoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
+import { nodeIdOf } from '../../protocol/ids.ts';
 import { silentLogger } from '../../telemetry/logger.ts';
 import { account, attest, certify, FOUNDER, meshOf, Writer } from '../../testing/ledger/authors.ts';
 import { MemoryLedgerStore } from '../../testing/ledger/memory-store.ts';
@@ -18,6 +20,7 @@ async function aWitness({
   fresh = true,
   clock = new VirtualClock(),
   peers = [] as string[],
+  votes = (_peer: string): readonly Attestation[] => [],
 } = {}) {
   const mesh = meshOf({ witnesses: 4, genesis: 1_000n });
   const { id: self, signer } = account('W1');
@@ -28,7 +31,7 @@ async function aWitness({
   });
   const synced: string[] = [];
   const witness = new Witness(
-    { mesh, self, fresh, loneReleaseMs: WEEK_MS },
+    { mesh, self, isFresh: async () => fresh, loneReleaseMs: WEEK_MS },
     {
       signer,
       ingest,
@@ -37,6 +40,10 @@ async function aWitness({
       sync: {
         with: async (peer) => {
           synced.push(peer);
+          return { failed: undefined, isCut: false };
+        },
+        votes: async (peer, _witness, each) => {
+          await each(votes(peer));
           return { failed: undefined, isCut: false };
         },
       },
@@ -266,11 +273,34 @@ describe('a witness that starts again', () => {
     peers.push('a peer');
     witness.peersChanged();
     await clock.advance(0);
+    // The other witnesses are not there: they have their time to come.
+    expect(witness.state()).toMatchObject({ state: 'starting', reason: expect.stringContaining('not all have said') });
+    await clock.advance(LEDGER.askHeadMs);
     expect(witness.state().state).toBe('running');
     expect(synced).toEqual(['a peer']);
     await hear(fork, founder.transfer('A', 2n));
     await clock.advance(LEDGER.attestGatherMs);
     expect(attested().map(([sequence]) => sequence)).toEqual([1]);
+  });
+
+  it('takes over from the other witnesses what it attested and no certificate came of', async () => {
+    const mesh = meshOf({ witnesses: 4, genesis: 1_000n });
+    const founder = new Writer(mesh, FOUNDER);
+    const [first, second] = [founder.transfer('A', 1n), founder.transfer('B', 1n)];
+    const [other, liar] = [new Writer(mesh, FOUNDER), new Writer(mesh, 'A')];
+    const fork = [other.transfer('C', 1n), other.transfer('D', 1n)];
+    const own = attest(mesh, 'W1', second);
+    const far = liar.accept(first);
+    const forged = attest(mesh, 'W1', far, false, false);
+    const peers = ['W2', 'W3', 'W4'].map((name) => nodeIdOf(account(name).signer.publicKey));
+    const votes = (peer: string) => (peer === peers[0] ? [own, forged] : []);
+    const { witness, meet, attested } = await aWitness({ fresh: false, peers, votes });
+    await vi.waitFor(() => expect(witness.state().state).toBe('running'));
+    await meet(...fork);
+    expect(attested()).toEqual([]);
+    await meet(first, second, far);
+    expect(witness.state().state).toBe('running');
+    expect(attested()).toEqual(placesOf(far));
   });
 
   it('signs again what was on disk and had not left', async () => {
@@ -286,6 +316,17 @@ describe('a witness that starts again', () => {
     const disk = [];
     for await (const { sealed } of again.store.attestations(first.author, 0)) disk.push(Buffer.from(sealed));
     expect(disk).toEqual([Buffer.from(attest(mesh, 'W1', first).sealed)]);
+  });
+});
+
+describe('a disk that refuses', () => {
+  it('until the node stops lets nothing out that is not on record', async () => {
+    const { hear, clock, mesh, store, made, stop } = await aWitness();
+    store.notes.put = () => Promise.reject(new GoGridError({ code: 'disk_full', message: 'full' }));
+    await hear(new Writer(mesh, FOUNDER).transfer('A', 1n));
+    await clock.advance(2 * LEDGER.attestGatherMs);
+    await stop();
+    expect(made).toEqual([]);
   });
 });
 

@@ -5,7 +5,7 @@
  * process uses its key, and it attests nothing more.
  */
 
-import type { Clock, Timer } from '../../clock.ts';
+import { type Clock, every, type Timer } from '../../clock.ts';
 import { GoGridError, toGoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
 import type { NodeId } from '../../protocol/ids.ts';
@@ -18,27 +18,29 @@ import { hexOf } from '../entries/fields.ts';
 import { Nudge } from '../own/own-head.ts';
 import type { LedgerStore } from '../ports.ts';
 import type { LedgerFlow, Taken } from '../views.ts';
+import { agrees, learn } from './own-votes.ts';
+import { type TakeOverSync, takeOver } from './take-over.ts';
 import { WitnessRecord } from './witness-record.ts';
 import { nextOnWay } from './witness-way.ts';
 
 export interface WitnessOptions {
   readonly mesh: LedgerMesh;
   readonly self: AccountId;
-  /** The key was made at this very start: it has attested nothing. */
-  readonly fresh: boolean;
+  /** Whether the key was made at this very start, or never used: it has attested nothing. Asked for once. */
+  readonly isFresh: () => Promise<boolean>;
   /** `credits.lone_release_secs`. */
   readonly loneReleaseMs: number;
 }
 
 export interface WitnessDeps {
   readonly signer: Signer;
-  readonly ingest: LedgerFlow & { ownAttestations(list: readonly Attestation[]): Promise<void> };
+  readonly ingest: LedgerFlow & {
+    ownAttestations(list: readonly Attestation[]): Promise<void>;
+    isSigned(attestation: Attestation): Promise<boolean>;
+  };
   readonly store: Pick<LedgerStore, 'authors' | 'attestations' | 'notes'>;
   readonly link: { peers(): readonly NodeId[] };
-  /** A sync with a peer; whole when it neither failed nor was cut. Never rejects. */
-  readonly sync: {
-    with(peer: NodeId, signal?: AbortSignal): Promise<{ readonly failed: unknown; readonly isCut: boolean }>;
-  };
+  readonly sync: TakeOverSync;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -70,6 +72,7 @@ export class Witness {
   /** The next release alone may be due then. */
   #due: Timer | undefined;
   #dueAt = Number.POSITIVE_INFINITY;
+  #forgetting: Timer | undefined;
   #working: Promise<void> | undefined;
   #saving: Promise<void> = Promise.resolve();
   /** Chains that stand at a release alone. */
@@ -101,10 +104,11 @@ export class Witness {
   /** Attests nothing more, and resolves when what it was about to attest is on disk. */
   async stop(): Promise<void> {
     this.#isClosed = true;
-    this.#end.abort();
+    this.#end.abort(new GoGridError({ code: 'shutting_down', message: 'the node stops' }));
     this.#unlisten();
     this.#gather?.cancel();
     this.#due?.cancel();
+    this.#forgetting?.cancel();
     this.#nudge.nudge();
     await this.#starting;
     await this.#working;
@@ -127,15 +131,22 @@ export class Witness {
   }
 
   async #begin(record: WitnessRecord): Promise<void> {
-    const { store, ingest, log } = this.#deps;
+    const { store, ingest, clock, log } = this.#deps;
     try {
       // They may have left already, so they are made good first.
       const leaving = (await record.leaving()).map((sealed) => openAttestation(sealed, this.#options.mesh));
       if (leaving.length > 0) await ingest.ownAttestations(leaving);
-      if (!this.#options.fresh) await this.#takeOver();
+      // What came before this witness listened.
+      for (const vote of ingest.ledger.newestVotesOf(this.#options.self)) {
+        if (!agrees(vote, record, ingest.ledger)) learn(vote, record, ingest.ledger, clock.now());
+      }
+      if (!(await this.#options.isFresh())) await this.#takeOver(record);
       if (this.#isClosed || this.#state.state !== 'starting') return;
-      record.forget((hold, leg) => this.#isOver(hold, leg));
-      await record.save([]);
+      await this.#forget(record);
+      this.#forgetting = every(clock, LEDGER.witnessForgetEveryMs, () => {
+        // What could not be written now is written with what is attested next.
+        this.#saving = this.#forget(record).catch(() => undefined);
+      });
       this.#become('running');
       for await (const author of store.authors()) this.#dirty.add(author);
       this.#wake();
@@ -145,19 +156,23 @@ export class Witness {
     }
   }
 
-  /**
-   * Syncs with peers until one sync at least is whole: `#hear` takes over what its key has signed. Without a peer it waits. There
-   * is nobody then who could write anything, but this node, which signs nothing either.
-   */
-  async #takeOver(): Promise<void> {
-    const { link, sync } = this.#deps;
-    while (!this.#isClosed) {
-      const peers = link.peers().slice(0, LEDGER.witnessSyncsWith);
-      const done = await Promise.all(peers.map((peer) => sync.with(peer, this.#end.signal)));
-      if (done.some(({ failed, isCut }) => failed === undefined && !isCut)) return;
-      this.#become('starting', peers.length === 0 ? 'no peer is connected' : 'no sync with a peer has ended yet');
-      await this.#nudge.wait(LEDGER.askHeadAgainMs);
-    }
+  #takeOver(record: WitnessRecord): Promise<void> {
+    const { link, sync, clock, ingest } = this.#deps;
+    const onVotes = async (votes: readonly Attestation[]) => {
+      for (const vote of votes) {
+        if (agrees(vote, record, ingest.ledger) || !(await ingest.isSigned(vote))) continue;
+        learn(vote, record, ingest.ledger, clock.now());
+      }
+    };
+    const onWait = (reason: string) => this.#become('starting', reason);
+    const deps = { link, sync, clock, nudge: this.#nudge, onVotes, onWait };
+    return takeOver(this.#options, deps, this.#end.signal);
+  }
+
+  /** Legs of which nothing is open any more, for good. */
+  async #forget(record: WitnessRecord): Promise<void> {
+    record.forget((hold, leg) => this.#isOver(hold, leg));
+    await record.save([]);
   }
 
   #become(state: WitnessState['state'], reason?: string): void {
@@ -182,11 +197,9 @@ export class Witness {
   /** An attestation of this key came from outside. */
   #hearOwn(attestation: Attestation): void {
     const record = this.#record;
-    if (record === undefined || this.#agrees(attestation, record)) return;
-    const { clock, ingest, log } = this.#deps;
-    const entry = ingest.ledger.find(attestation.id);
-    if (entry === undefined) record.adopt(attestation);
-    else for (const one of this.#unattested(entry, record)) record.attested(one, clock.now());
+    const { ingest, clock, log } = this.#deps;
+    if (record === undefined || agrees(attestation, record, ingest.ledger)) return;
+    learn(attestation, record, ingest.ledger, clock.now());
     if (this.#state.state === 'starting') return;
     this.#become('stopped', 'another process attests with its key');
     log.error(
@@ -196,34 +209,6 @@ export class Witness {
     this.#saving = record.save([]).catch((error: unknown) => {
       log.error({ error: toGoGridError(error) }, 'what the key of this witness attested could not be kept');
     });
-  }
-
-  /** Whether it is one that this witness has made, as far as that can be told. */
-  #agrees({ author, sequence, id }: Attestation, record: WitnessRecord): boolean {
-    const { ledger } = this.#deps.ingest;
-    const tip = record.tip(author);
-    if (tip === undefined || sequence > tip.sequence) return false;
-    if (sequence === tip.sequence) return id === tip.id;
-    let next = ledger.find(tip.id);
-    while (next !== undefined && next.sequence > sequence + 1) next = ledger.find(next.previous);
-    // Final entries are no longer in memory. And it may have attested a branch that a certificate then took it away from.
-    if (next === undefined || next.previous === id) return true;
-    const status = ledger.status({ author, sequence, id: next.previous });
-    return status === 'certified' || status === 'final';
-  }
-
-  /** An entry, and those before it that are not attested: who attested it has attested them. */
-  #unattested(entry: Entry, record: WitnessRecord): Entry[] {
-    const { ledger } = this.#deps.ingest;
-    const known = record.tip(entry.author)?.sequence ?? -1;
-    const all: Entry[] = [];
-    let at: Entry | undefined = entry;
-    while (at !== undefined && at.sequence > known) {
-      all.push(at);
-      at = ledger.find(at.previous);
-    }
-    // At a place that it attested another way already it only learns what it says of the leg.
-    return all.length === 0 ? [entry] : all.reverse();
   }
 
   /* ---- attesting ---- */
@@ -255,7 +240,8 @@ export class Witness {
     while (record !== undefined && this.#state.state === 'running' && !this.#isClosed) {
       const batch = this.#nextBatch(record);
       if (batch.length === 0) break;
-      await this.#untilWritten(() => record.save(batch));
+      // Nothing leaves that is not on record.
+      if (!(await this.#untilWritten(() => record.save(batch)))) return;
       await this.#untilWritten(() => ingest.ownAttestations(batch));
     }
   }
@@ -279,13 +265,14 @@ export class Witness {
     return batch;
   }
 
-  /** A disk that refuses is tried again: what is decided stays decided. */
-  async #untilWritten(write: () => Promise<void>): Promise<void> {
+  /** A disk that refuses is tried again: what is decided stays decided. @returns false when the node ends before it is written */
+  async #untilWritten(write: () => Promise<void>): Promise<boolean> {
     for (;;) {
       try {
-        return await write();
+        await write();
+        return true;
       } catch (thrown) {
-        if (this.#isClosed) return;
+        if (this.#isClosed) return false;
         this.#deps.log.error(
           { error: toGoGridError(thrown) },
           'attestations could not be written; they are tried again',

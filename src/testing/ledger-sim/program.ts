@@ -99,7 +99,7 @@ export async function buildProgram(
   const witnessLink: WitnessLink = { ask: (peer, ask, signal) => links.askWitness(attached, peer, ask, signal) };
   const sync = new Sync({ mesh }, { ingest, store, link, clock, log, random: () => random.next() });
   const hints = new Hints({ ingest, link, clock });
-  const serve = new Serve({ mesh }, { ingest, store });
+  const serve = new Serve({ mesh }, { ingest, store, pause: () => Promise.resolve() });
   const begun = { ...parts, node, process, isFresh, ingest, random, log, link, witnessLink, sync };
   const stops: Run['stops'] = [() => ingest.stop(), () => hints.stop(), () => sync.stop()];
   const onPeers: Run['onPeers'] = [];
@@ -117,7 +117,7 @@ export async function buildProgram(
     process,
     onHint: (bytes, from) => ingest.takeHint(bytes, from),
     onEntries: (entries, from) => void ingest.take({ entries }, from),
-    onAsk: (ask, from) => serve.answer(ask, from),
+    onAsk: (ask) => serve.answer(ask),
     onWitnessAsk: answer,
     onPeer: (peer) => sync.onPeer(peer),
     peersChanged: () => {
@@ -145,12 +145,12 @@ async function openWallet(account: number, run: Run): Promise<Wallet> {
   const { requireFinal = false } = plan.nodes[node.key] ?? {};
   const capMicrocredits = BigInt(plan.capMicrocredits);
   const vouchers = await Vouchers.load({ mesh, self }, { signer, ingest, notes: store.notes, clock });
-  const exposure = await Exposure.load({ self, capMicrocredits, requireFinal }, { ingest, notes: store.notes, clock });
+  const exposure = await Exposure.load({ mesh, self, capMicrocredits, requireFinal }, { ingest, store, clock });
   const again = ({ sealed }: Entry) => {
     for (const hint of hintsOf([sealed], [])) link.publish(hint);
   };
   const author = new Author(
-    { mesh, self, fresh: isFresh },
+    { mesh, self, isFresh: async () => isFresh },
     { signer, ingest, store, link, heads: sync, again, clock, random: () => random.next(), log },
   );
   author.onState(() => {
@@ -159,7 +159,7 @@ async function openWallet(account: number, run: Run): Promise<Wallet> {
   await author.start();
   const ownWitness = { ask: (_node: NodeId, ask: WitnessAsk) => run.answer(ask) };
   const asker = new WitnessAsker({ mesh, self }, { ingest, witness: witnessLink, clock });
-  const booking = new Booking({ self, loneReleaseMs }, { author, ingest, store, exposure, vouchers, clock, log });
+  const booking = new Booking({ self, loneReleaseMs }, { author, ingest, exposure, vouchers, clock, log });
   const loneRelease = new LoneRelease(
     { mesh, self, loneReleaseMs },
     {
@@ -191,7 +191,7 @@ async function startWitness(run: Omit<Run, 'answer'>): Promise<WitnessAnswerer> 
   }
   const { store } = node.disk;
   const witness = new Witness(
-    { mesh, self: accountIdOf(key), fresh: isFresh, loneReleaseMs: plan.loneReleaseMs },
+    { mesh, self: accountIdOf(key), isFresh: async () => isFresh, loneReleaseMs: plan.loneReleaseMs },
     { signer: accountSigner(key), ingest, store, link, sync, clock: process.clock, log },
   );
   await witness.start();

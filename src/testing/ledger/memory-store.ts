@@ -6,9 +6,9 @@ import type {
   LedgerBatch,
   LedgerNotes,
   LedgerStore,
-  LedgerView,
   StoredAttestation,
   StoredEntry,
+  StoreView,
 } from '../../ledger/ports.ts';
 import { GroupCommit } from '../../storage/group-commit.ts';
 import { OrderedMap } from './ordered-map.ts';
@@ -138,7 +138,7 @@ export class MemoryLedgerStore implements LedgerStore {
     );
   }
 
-  async view(): Promise<LedgerView> {
+  async view(): Promise<StoreView> {
     await this.#alive();
     const reads = new MemoryLedgerStore({}, this.#data.copy());
     return Object.assign(reads, { close: async () => {} });

@@ -68,7 +68,7 @@ export class SmallLedgerMesh {
     const violations: SmallLedgerNode['violations'] = [];
     const traffic = { asks: 0, bytes: 0 };
     const link = this.#link(id, violations, traffic);
-    const serve = new Serve({ mesh: this.mesh }, { ingest, store });
+    const serve = new Serve({ mesh: this.mesh }, { ingest, store, pause: () => nextTurn() });
     const sync = new Sync({ mesh: this.mesh }, { ingest, store, link, clock, random: () => 0.5, log: silentLogger });
     const hints = new Hints({ ingest, link, clock });
     const node = { id, ingest, store, serve, sync, hints, violations, traffic };
@@ -140,7 +140,7 @@ export class SmallLedgerMesh {
     const ask = ledgerAsk.parse(decode(encode(request), 'a question'));
     const liar = this.#liars.get(peer);
     const node = this.nodes.find(({ id }) => id === peer);
-    const answer = await (liar?.(ask, self) ?? node?.serve.answer(ask, self));
+    const answer = await (liar?.(ask, self) ?? node?.serve.answer(ask));
     if (answer === undefined) return new Promise(() => {});
     const bytes = encode(answer);
     traffic.asks++;

@@ -72,6 +72,7 @@ export class WholeNodes {
   async start(name: string, options: WholeNodeOptions = {}): Promise<WholeNode> {
     const { fresh = false, store = new MemoryLedgerStore(), cap = 100n, requireFinal = false, idle = false } = options;
     const { mesh, clock } = this;
+    const isFresh = async () => fresh;
     const loneReleaseMs = this.#loneReleaseMs;
     const { id: self, signer } = account(name);
     const id = nodeIdOf(signer.publicKey);
@@ -86,18 +87,18 @@ export class WholeNodes {
       for (const hint of hintsOf([entry.sealed], [])) link.publish(hint);
     };
     const author = new Author(
-      { mesh, self, fresh },
+      { mesh, self, isFresh },
       { signer, ingest, store, link, heads: sync, again, clock, random, log },
     );
     const witness = mesh.witnesses.includes(self)
-      ? new Witness({ mesh, self, fresh, loneReleaseMs }, { signer, ingest, store, link, sync, clock, log })
+      ? new Witness({ mesh, self, isFresh, loneReleaseMs }, { signer, ingest, store, link, sync, clock, log })
       : undefined;
     const witnessLink = this.#witnessLinkOf(id);
     const ownWitness: WitnessLink | undefined = witness && { ask: (_node, ask) => witness.answer(ask) };
     const vouchers = await Vouchers.load({ mesh, self }, { signer, ingest, notes, clock });
-    const exposure = await Exposure.load({ self, capMicrocredits: cap, requireFinal }, { ingest, notes, clock });
+    const exposure = await Exposure.load({ mesh, self, capMicrocredits: cap, requireFinal }, { ingest, store, clock });
     const asker = new WitnessAsker({ mesh, self }, { ingest, witness: witnessLink, clock });
-    const booking = new Booking({ self, loneReleaseMs }, { author, ingest, store, exposure, vouchers, clock, log });
+    const booking = new Booking({ self, loneReleaseMs }, { author, ingest, exposure, vouchers, clock, log });
     const loneRelease = new LoneRelease(
       { mesh, self, loneReleaseMs },
       { author, ingest, store, vouchers, witness: witnessLink, ...(ownWitness && { ownWitness }), clock, log },
@@ -121,7 +122,7 @@ export class WholeNodes {
       sync,
       ingest,
     ];
-    const serve = new Serve({ mesh }, { ingest, store });
+    const serve = new Serve({ mesh }, { ingest, store, pause: () => nextTurn() });
     const node: WholeNode = {
       name,
       id,
@@ -219,7 +220,7 @@ export class WholeNodes {
       peers: () => this.nodes.map(({ id }) => id).filter((id) => this.#reaches(self, id)),
       open: async (peer) => {
         this.#find(self, peer);
-        return { ask: async (request) => this.#find(self, peer).serve.answer(request, self), close: () => {} };
+        return { ask: async (request) => this.#find(self, peer).serve.answer(request), close: () => {} };
       },
       publish: (hint) => {
         for (const { id } of this.nodes) {

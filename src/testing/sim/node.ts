@@ -6,6 +6,7 @@ import { MESH } from '../../limits/mesh.ts';
 import type { NodeId } from '../../protocol/ids.ts';
 import type { JobRequest } from '../../protocol/job.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { type NumberDisk, numbersOn } from '../kept-number.ts';
 import { WordEngine } from '../word-engine.ts';
 import type { Discovery } from './discovery.ts';
 import type { Disk } from './history.ts';
@@ -13,7 +14,7 @@ import { idOf, signerOf } from './keys.ts';
 import type { SimNetwork } from './network.ts';
 import type { NodePlan } from './plan.ts';
 import { Process } from './process.ts';
-import { buildProgram, type Program } from './program.ts';
+import { buildProgram, networkId, type Program } from './program.ts';
 import { wordsOf } from './prompts.ts';
 import { type Random, randomOf } from './random.ts';
 import type { World } from './world.ts';
@@ -40,6 +41,9 @@ export class SimNode {
   readonly id: NodeId;
   readonly plan: NodePlan;
   readonly disk: Disk = new Map();
+  readonly #numberDisk: NumberDisk = { number: 0 };
+  /** The number of the last beat that it sent, in whatever run of its program. */
+  #lastBeat = -1;
   program: Program | undefined;
   /** How many times slower its engine is now. */
   slowness = 1;
@@ -75,6 +79,8 @@ export class SimNode {
       isFriend: (node) => this.plan.friends.some((friend) => idOf(friend) === node),
       asked: (from, request, channel) => watcher.asked(this, from, request, channel),
       runs: (job) => watcher.runs(this, process, job),
+      numbers: numbersOn(this.#numberDisk, process.clock),
+      sends: (beat) => this.#checkBeat(open.beat(networkId, beat).sequence),
       noteGone: (node) => world.note(this.index, undefined, `forgets ${node}`),
     });
   }
@@ -95,6 +101,14 @@ export class SimNode {
     for (const peer of peers.slice(0, MESH.joinAskPeers)) {
       void this.#parts.discovery.ask(program.host, peer, 'all').catch(() => undefined);
     }
+  }
+
+  /** Others hear only what has a greater number than all they have heard, whatever its clock was set to. */
+  #checkBeat(sequence: number): void {
+    if (sequence <= this.#lastBeat) {
+      this.#parts.world.violate('numbers-grow', `beat ${sequence} after ${this.#lastBeat}`, this.index);
+    }
+    this.#lastBeat = sequence;
   }
 
   #engine(process: Process): WordEngine {

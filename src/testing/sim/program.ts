@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { Announcer } from '../../capabilities/announcer.ts';
 import { Directory, type Openers } from '../../capabilities/directory.ts';
+import type { Numbers } from '../../capabilities/numbers.ts';
 import { statusOf } from '../../capabilities/status.ts';
 import { every } from '../../clock.ts';
 import { JobBook } from '../../jobs/book.ts';
@@ -45,6 +46,10 @@ export interface ProgramParts {
   /** Somebody who reads along what a provider says and does. */
   readonly asked: (from: NodeId, request: JobRequest, channel: ProviderChannel) => ProviderChannel;
   readonly runs: (job: number) => { wrote(tokens: number): void; ended(): void };
+  /** Of its profiles and beats. */
+  readonly numbers: Numbers;
+  /** Somebody who reads along what it says of itself. */
+  readonly sends: (beat: Uint8Array) => void;
   readonly noteGone: (node: NodeId) => void;
 }
 
@@ -266,7 +271,7 @@ function linkOf(host: Host, { network, discovery }: ProgramParts): PeerLink {
 }
 
 function announcerOf(
-  { index, signer, process, random, discovery, engine }: ProgramParts,
+  { index, signer, process, random, discovery, engine, numbers, sends }: ProgramParts,
   { host, provider, mood }: Pick<Program, 'host' | 'provider' | 'mood'>,
 ): Announcer {
   return new Announcer(
@@ -275,6 +280,7 @@ function announcerOf(
       signer,
       clock: process.clock,
       random: () => random.next(),
+      nextNumber: () => numbers.next(),
       describe: () => ({
         name: `n${index}`,
         version: '1',
@@ -290,11 +296,13 @@ function announcerOf(
         return { status, queueDepth: depth, running };
       },
       sendProfile: (bytes) => discovery.publish(host, (other) => other.onProfile(bytes)),
-      sendBeat: (bytes) =>
+      sendBeat: (bytes) => {
+        sends(bytes);
         discovery.publish(host, (other) => {
           other.onBeat(bytes, 0);
           discovery.catchUp(other, host);
-        }),
+        });
+      },
     },
   );
 }
