@@ -97,7 +97,7 @@ function lineOf(position: number): number {
   throw new Error('behind the end');
 }
 
-describe('an export that nobody has touched', () => {
+describe('an export that nobody has touched', { timeout: 60_000 }, () => {
   it('has the digest, the balances and the finality of the node that made it (G61)', async () => {
     const { entries, attestations } = history();
     const ledger = new Ledger(mesh);
@@ -133,7 +133,7 @@ describe('an export that nobody has touched', () => {
   });
 });
 
-describe('an export that is not as it was', () => {
+describe('an export that is not as it was', { timeout: 60_000 }, () => {
   it('is refused with any bit flipped, naming the line', async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(7), async (at, bit) => {
@@ -240,7 +240,7 @@ async function checked(deps: Parameters<typeof auditStore>[0]) {
   return (await auditStore(deps)).finish(undefined);
 }
 
-describe('the ledger on the disk', () => {
+describe('the ledger on the disk', { timeout: 60_000 }, () => {
   it('is gone over from the first signature on, and agrees', async () => {
     const { entries, attestations } = history();
     const ledger = new Ledger(mesh);

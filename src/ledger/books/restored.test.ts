@@ -76,7 +76,7 @@ function told(ledger: Ledger, things: Iterable<Entry | readonly Attestation[]>):
   }
 }
 
-describe('a restored ledger', () => {
+describe('a restored ledger', { timeout: 60_000 }, () => {
   test('is the full one, wherever it was restored', () => {
     fc.assert(
       fc.property(fc.array(fc.nat(10_000), { maxLength: 60 }), fc.nat(100), (dice, percent) => {

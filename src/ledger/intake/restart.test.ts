@@ -76,7 +76,7 @@ function pieces(items: readonly Item[], at: readonly number[]): Item[][] {
   return [...ends, items.length].map((end, index) => items.slice(index === 0 ? 0 : ends[index - 1], end));
 }
 
-describe('a restart', () => {
+describe('a restart', { timeout: 60_000 }, () => {
   it('in order is no difference', async () => {
     await fc.assert(
       fc.asyncProperty(history, cuts, async ({ plan: _, ...played }, at) => {
@@ -160,7 +160,7 @@ describe('a restart', () => {
   });
 });
 
-describe('a restart from the disk', () => {
+describe('a restart from the disk', { timeout: 60_000 }, () => {
   const small = smallDatabase();
 
   it('is no difference, with its snapshot and without', async () => {

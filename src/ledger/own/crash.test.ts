@@ -182,7 +182,7 @@ function raise(amounts: Map<string, bigint>, key: string, amount: bigint): void 
   if (amount > (amounts.get(key) ?? 0n)) amounts.set(key, amount);
 }
 
-describe('a process that ends at any time', () => {
+describe('a process that ends at any time', { timeout: 60_000 }, () => {
   it('leaves a log, a witness and a journal with which the next one goes on', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 4, maxLength: 14 }), async (steps) => {

@@ -26,7 +26,7 @@ async function dealt(history: History, nodes: number, seeds: readonly number[]):
   return small;
 }
 
-describe('nodes that heard different things', () => {
+describe('nodes that heard different things', { timeout: 60_000 }, () => {
   it('agree once each has synced with each, and on what a fold from the specification says', async () => {
     await fc.assert(
       fc.asyncProperty(

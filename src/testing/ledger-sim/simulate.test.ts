@@ -15,7 +15,8 @@ describe('simulated histories of ledgers', () => {
   });
 
   test('keep every law, with faults and cheats and from a fresh seed each time', {
-    timeout: 12 * SLICE_MS,
+    // One history in a thousand takes many times as long as the others.
+    timeout: 240_000,
   }, async () => {
     const seed = crypto.getRandomValues(new Uint32Array(1))[0] ?? 1;
     const { histories, failures, tally } = await simulateMany({
@@ -23,10 +24,10 @@ describe('simulated histories of ledgers', () => {
       step: 1,
       histories: Number.POSITIVE_INFINITY,
       maxMs: SLICE_MS,
-      bounds: { nodes: [2, 8] },
+      bounds: { nodes: [2, 6] },
     });
     console.log(`${histories} histories from seed ${seed}, ${tally['double spends tried'] ?? 0} double spends tried`);
-    const command = (failure: { seed: number }) => `npm run simulate:ledger -- --replay ${failure.seed} --nodes 2..8`;
+    const command = (failure: { seed: number }) => `npm run simulate:ledger -- --replay ${failure.seed} --nodes 2..6`;
     expect(failures.map((failure) => `${command(failure)}: ${failure.law}: ${failure.text}`)).toEqual([]);
     expect(histories).toBeGreaterThan(0);
   });
