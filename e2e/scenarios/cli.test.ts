@@ -152,7 +152,7 @@ describe('with a running node', () => {
     }
     expect((await gogrid(['statsu'])).stderr).toContain('status');
     expect((await gogrid(['config', 'get', 'api.prot'])).stderr).toContain('api.port');
-    expect((await gogrid(['credits', 'balance'])).stderr).toMatch(/not built/);
+    expect((await gogrid(['top'])).stderr).toMatch(/not built/);
   });
 });
 

@@ -56,6 +56,19 @@ describe('the numbers of profiles and beats', () => {
     );
   });
 
+  test('are the wall clock again after an end in order, and greater than all before if that was set back', async () => {
+    const clock = new VirtualClock();
+    const disk: NumberDisk = { number: 0 };
+    const numbers = numbersOn(disk, clock);
+    await numbers.keepAhead();
+    const last = numbers.next();
+    await numbers.end();
+    expect(disk.number).toBe(last);
+    expect(numbersOn({ ...disk }, clockWrongBy({ ms: -DAY_MS }, clock)).next()).toBe(last + 1);
+    await clock.advance(1_000);
+    expect(numbersOn(disk, clock).next()).toBe(clock.now());
+  });
+
   test('cost a write in ten beats at rest, and restarts in a row do not carry them away from the clock', async () => {
     const clock = new VirtualClock();
     const disk: NumberDisk = { number: 0 };

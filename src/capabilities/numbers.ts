@@ -48,6 +48,20 @@ export class Numbers {
     return this.#keeping;
   }
 
+  /**
+   * Keeps the last number and nothing ahead of it, once no more are said: the next start begins at the wall clock again, and so
+   * does one that finds nothing on its disk.
+   */
+  async end(): Promise<void> {
+    await this.#keeping;
+    try {
+      await this.#deps.keep(this.#last);
+      this.#kept = this.#last;
+    } catch {
+      // What is kept ahead holds as well.
+    }
+  }
+
   async #keepAhead(): Promise<void> {
     // Numbers that are ahead of the clock count up one by one: restarts in a row do not carry them far away from it.
     const upTo = Math.max(this.#deps.clock.now() + MESH.numbersKeptMs, this.#last + MESH.numbersKept);

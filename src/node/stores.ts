@@ -33,6 +33,7 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
       save: (next) => saveDescriptor(home, next),
       log,
     });
+    const numbers = await openNumbers(database, { clock, log });
     return {
       history,
       descriptor,
@@ -40,7 +41,7 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
       friends: await LevelFriends.open(database, networkId, log),
       knownPeers: new LevelKnownPeers(database, networkId, log),
       port: await LevelNetworkPort.open(database, log),
-      numbers: await openNumbers(database, { clock, log }),
+      numbers,
       seed: identity.value,
       /**
        * Whether nobody can have an entry of this key: it was made at this start, or never used since its mesh was made. True once
@@ -56,6 +57,7 @@ export async function openStores({ home, logger, descriptorFile }: NodeDeps) {
       async close() {
         await history.flushed();
         await descriptor.saved();
+        await numbers.end();
         await database.close();
       },
     };
