@@ -81,7 +81,7 @@ scenario('doctor says how to get an engine and a model', BUDGET, async (stage) =
   const { code, stdout } = await stage.gogrid(['doctor', '--home', node.home]);
   expect(code).toBe(1);
   expect(stdout).toMatch(/^error +engine +ollama does not answer\n +→ /m);
-  expect(stdout).toMatch(/^error +model +no machine of the mesh has a model\n +→ gogrid models pull/m);
+  expect(stdout).toMatch(/^error +model +no machine of the mesh has a model\n +→ gogrid models --home \S+ pull/m);
 });
 
 scenario('doctor without a node tells a port that is taken', BUDGET, async (stage) => {

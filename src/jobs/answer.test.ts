@@ -111,8 +111,8 @@ describe('an answer', () => {
 /**
  * The laws of a cut: whatever providers, cuts and pieces, the client has the exact text once, and the usage is that of the
  * exact answer. Tokens are words with their white space in front, and white space alone; a chunk ends with a token. A chunk of
- * words whose last tokens, more than one, are white space alone is not among them: how many those are cannot be told, and the
- * usage that comes of it is the estimate it says it is.
+ * several whose last ones are white space alone is not among them: how many those are cannot be told, and the usage that
+ * comes of it is the estimate it says it is.
  */
 describe('an answer of many providers', () => {
   const PROMPT_TOKENS = 11;
@@ -128,13 +128,13 @@ describe('an answer of many providers', () => {
     return [];
   }
 
-  /** Chunks of these sizes; of white space alone a chunk with words in it ends in one token at most. */
+  /** Chunks of these sizes; white space alone at the end of one is a chunk of its own. */
   function chunks(tokens: readonly string[], sizes: readonly number[]): JobChunk[] {
     const all: JobChunk[] = [];
     let at = 0;
     for (let i = 0; at < tokens.length; i++) {
       let size = Math.min(tokens.length - at, sizes[i % sizes.length] ?? 1);
-      while (size > 1 && tokens[at + size - 1]?.trim() === '' && tokens[at + size - 2]?.trim() === '') size--;
+      while (size > 1 && tokens[at + size - 1]?.trim() === '') size--;
       all.push(chunk(tokens.slice(at, at + size).join(''), size));
       at += size;
     }
@@ -174,7 +174,7 @@ describe('an answer of many providers', () => {
 
   test('tokens and time give the rate of the last provider, however little of it that one wrote', () => {
     const answer = new Answer(false);
-    answer.take({ type: 'chunk', seq: 0, tokens: 90, text: ' most'.repeat(20) });
+    answer.take({ type: 'chunk', seq: 0, tokens: 90, text: 'most '.repeat(20) });
     answer.goesOn([]);
     answer.take({ type: 'chunk', seq: 0, tokens: 10, text: ' of it' });
     answer.usage = { ...usage, promptTokens: 7, outputTokens: 10, decodeMs: 200 };

@@ -155,7 +155,7 @@ export class Answer {
     const text = this.#seam === undefined ? piece : this.#acrossSeam(this.#seam, piece, tokens);
     if (text === '') return text;
     this.#text += text;
-    this.#spaceTokens = spaceTokensIn(text, tokens, this.#spaceTokens + this.#heldTokens);
+    this.#spaceTokens = text.trim() === '' ? this.#spaceTokens + this.#heldTokens + tokens : 0;
     this.#heldTokens = 0;
     return text;
   }
@@ -200,16 +200,6 @@ export class Answer {
       });
     }
   }
-}
-
-/**
- * Tokens at the end of an answer that are white space alone, behind a piece of it. Of a piece of several that ends in white space
- * it cannot be told: one, as models write a run of it.
- * @param before that there were in front of the piece
- */
-function spaceTokensIn(text: string, tokens: number, before: number): number {
-  if (text.trim() === '') return before + tokens;
-  return tokens > 1 && text.trimEnd() !== text ? 1 : 0;
 }
 
 function bytesOf({ text = '', thinking = '', toolCalls }: JobChunk): number {

@@ -71,6 +71,25 @@ describe('the chunk writer', () => {
     expect(frames).toBe(JOB.memoryChannelMessages + 1);
   });
 
+  test('does not hide white space behind words: it can be told how many tokens of it an answer broke off behind', async () => {
+    const { requester, provider } = memoryChannel(systemClock);
+    const writer = new ChunkWriter(provider);
+    const words = ['one', ' two', '\n', '\n', ' three', ' four', '\n'];
+    for (let i = 0; i < JOB.memoryChannelMessages; i++) void writer.push({ type: 'chunk', tokens: 1, text: '.' });
+    for (const text of words) void writer.push({ type: 'chunk', tokens: 1, text });
+    const finished = writer.finish().then(() => provider.close());
+    const got: [string | undefined, number][] = [];
+    for (let message = await requester.receive(); message !== undefined; message = await requester.receive()) {
+      if (message.type === 'chunk' && message.text !== '.') got.push([message.text, message.tokens]);
+    }
+    await finished;
+    expect(got).toEqual([
+      ['one two', 2],
+      ['\n\n three four', 4],
+      ['\n', 1],
+    ]);
+  });
+
   test('gives a long text to a slow reader as it takes it, in frames of a bounded size', async () => {
     const { requester, provider } = memoryChannel(systemClock);
     const writer = new ChunkWriter(provider);

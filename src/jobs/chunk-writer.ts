@@ -91,12 +91,16 @@ export class ChunkWriter {
   }
 }
 
-/** One piece for two, when no order is lost by it: inside a piece thinking comes first, then text, then tool calls. */
+/**
+ * One piece for two, when no order is lost by it: inside a piece thinking comes first, then text, then tool calls. White space
+ * alone is not put behind words: where an answer breaks off behind it, its tokens are written, and counted, once more.
+ */
 export function join(a: Piece, b: Piece): Piece | undefined {
   const outOfOrder =
     (a.text !== undefined && b.thinking !== undefined) ||
     (a.toolCalls !== undefined && (b.text !== undefined || b.thinking !== undefined));
-  if (outOfOrder) return undefined;
+  const hidesSpace = isSpace(b.text) && a.text !== undefined && !isSpace(a.text);
+  if (outOfOrder || hidesSpace) return undefined;
   const toolCalls = [...(a.toolCalls ?? []), ...(b.toolCalls ?? [])];
   const text = concat(a.text, b.text);
   const thinking = concat(a.thinking, b.thinking);
@@ -107,6 +111,10 @@ export function join(a: Piece, b: Piece): Piece | undefined {
     ...(thinking !== undefined && { thinking }),
     ...(toolCalls.length > 0 && { toolCalls }),
   };
+}
+
+function isSpace(text: string | undefined): boolean {
+  return text !== undefined && text !== '' && text.trim() === '';
 }
 
 function concat(a: string | undefined, b: string | undefined): string | undefined {

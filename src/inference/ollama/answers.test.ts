@@ -15,6 +15,14 @@ describe('one batch', () => {
     expect(reader.read([say('a'), say(' b'), '', say(' c')])).toEqual([{ type: 'chunk', tokens: 3, text: 'a b c' }]);
   });
 
+  it('does not hide white space behind words', () => {
+    const reader = new AnswerReader('/api/chat', 'm');
+    expect(reader.read([say('a'), say(' b'), say('\n'), say(' '), say('c')])).toEqual([
+      { type: 'chunk', tokens: 2, text: 'a b' },
+      { type: 'chunk', tokens: 3, text: '\n c' },
+    ]);
+  });
+
   it('keeps the order of thinking, text and tool calls', () => {
     const reader = new AnswerReader('/api/chat', 'm');
     const call = chat({ content: '', tool_calls: [{ id: 'x', function: { name: 'f', arguments: { a: [1] } } }] });

@@ -91,10 +91,12 @@ export class AnswerReader {
   }
 
   #addText(text: string, tokens: number): void {
-    if (this.#thinking !== '') this.#flush();
+    const word = text.trim();
+    // White space alone is not hidden behind words: where an answer breaks off behind it, it is written, and counted, once more.
+    const hidesSpace = word === '' && this.#text.trim() !== '';
+    if (this.#thinking !== '' || hidesSpace) this.#flush();
     this.#text += text;
     this.#count(tokens);
-    const word = text.trim();
     this.#repeats = word === this.#last ? this.#repeats + 1 : 0;
     this.#last = word;
   }
