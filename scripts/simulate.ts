@@ -5,7 +5,6 @@
  *     npm run simulate -- --replay 4711 [--shrink] [--without-jobs 1,2] [--without-faults 0]
  */
 
-import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { idOf } from '../src/testing/sim/keys.ts';
@@ -14,6 +13,7 @@ import { type PlanBounds, planOf, without } from '../src/testing/sim/plan.ts';
 import { tableOf } from '../src/testing/sim/report.ts';
 import { shrink } from '../src/testing/sim/shrink.ts';
 import { simulate } from '../src/testing/sim/simulate.ts';
+import { asChild, inChild, indexes, printTotals, rangeOf, realTimeOf, seedOf, wholeNumber } from './histories.ts';
 
 const SHRINK_MS = 60_000;
 
@@ -31,56 +31,44 @@ const { values } = parseArgs({
   },
 });
 
+const program = fileURLToPath(import.meta.url);
 const bounds: PlanBounds = { nodes: rangeOf(values.nodes) };
 
-if (process.send !== undefined) await work();
+if (process.send !== undefined) await asChild((options: ManyOptions) => simulateMany(options));
 else if (values.replay !== undefined) await replay(wholeNumber('replay', values.replay));
 else await many();
 
 /** Shares the seeds among processes, and adds up what they say. */
 async function many(): Promise<void> {
-  const seed =
-    values.seed === undefined ? (crypto.getRandomValues(new Uint32Array(1))[0] ?? 1) : wholeNumber('seed', values.seed);
+  const seed = seedOf(values.seed);
   const workers = wholeNumber('workers', values.workers);
-  const minutes = values.minutes === undefined ? undefined : Number(values.minutes);
   const histories =
-    values.histories === undefined ? (minutes === undefined ? 1_000 : 1e9) : wholeNumber('histories', values.histories);
+    values.histories === undefined
+      ? values.minutes === undefined
+        ? 1_000
+        : 1e9
+      : wholeNumber('histories', values.histories);
   const startedAt = performance.now();
   console.log(`seeds from ${seed}, ${workers} processes`);
   const total: Summary = { histories: 0, events: 0, virtualMs: 0, failures: [], tally: {} };
   const share = Math.ceil(histories / workers);
   const shares = Array.from({ length: workers }, (_, index) =>
-    inChild({ seed: seed + index, step: workers, histories: share, maxMs: (minutes ?? 1e6) * 60_000, bounds }),
+    inChild<ManyOptions, Summary>(program, {
+      seed: seed + index,
+      step: workers,
+      histories: share,
+      maxMs: realTimeOf(values.minutes),
+      bounds,
+    }),
   );
   for (const summary of await Promise.all(shares)) addSummary(total, summary);
   report(total, performance.now() - startedAt);
   if (total.failures.length > 0) process.exitCode = 1;
 }
 
-function inChild(options: ManyOptions): Promise<Summary> {
-  const child = fork(fileURLToPath(import.meta.url), process.argv.slice(2));
-  return new Promise((resolve, reject) => {
-    child.on('message', (message) => {
-      resolve(message as Summary);
-      child.disconnect();
-    });
-    child.on('exit', (code) => reject(new Error(`a worker ended with ${code}`)));
-    child.send(options);
-  });
-}
-
-async function work(): Promise<void> {
-  const options = await new Promise<ManyOptions>((resolve) =>
-    process.once('message', (message) => resolve(message as ManyOptions)),
-  );
-  process.send?.(await simulateMany(options));
-}
-
-function report({ histories, events, virtualMs, failures, tally }: Summary, ms: number): void {
-  const perHour = Math.round((histories * 3_600_000) / ms);
-  console.log(`${histories} histories in ${(ms / 1000).toFixed(1)} s: ${perHour} an hour`);
-  console.log(`${events} events, ${(virtualMs / 3_600_000).toFixed(1)} hours of virtual time`);
-  for (const [what, times] of Object.entries(tally).toSorted()) console.log(`  ${String(times).padStart(9)}  ${what}`);
+function report(summary: Summary, ms: number): void {
+  const { failures } = summary;
+  printTotals(summary, ms);
   for (const { seed, plan, law, text } of failures) {
     console.log(
       `\nVIOLATED ${law}: ${text}\n  ${plan}\n  npm run simulate -- --replay ${seed}${values.nodes === undefined ? '' : ` --nodes ${values.nodes}`}`,
@@ -103,21 +91,4 @@ async function replay(seed: number): Promise<void> {
   const result = await simulate(shown, true);
   console.log(tableOf(result, ids));
   if (result.violation !== undefined) process.exitCode = 1;
-}
-
-function indexes(text: string): Set<number> {
-  return new Set(text.split(',').filter(Boolean).map(Number));
-}
-
-function rangeOf(text: string | undefined): readonly [number, number] | undefined {
-  if (text === undefined) return undefined;
-  const [from, to] = /^(\d+)(?:\.\.(\d+))?$/.exec(text)?.slice(1) ?? [];
-  if (from === undefined) throw new Error(`--nodes ${text}: a number, or a range such as 3..30`);
-  return [Number(from), Number(to ?? from)];
-}
-
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0) throw new Error(`--${name} ${text}: not a whole number`);
-  return value;
 }

@@ -41,8 +41,6 @@ const IN_FLIGHT = 4;
 const SENT = 1_000n;
 /** A kill comes within so many milliseconds of the first acknowledgement. */
 const KILL_WITHIN_MS = 250;
-/** Between two tries of a node that does not sign yet. */
-const NOT_READY_MS = 50;
 /** So often all books are compared in between. */
 const COMPARE_EVERY = 50;
 
@@ -125,7 +123,7 @@ class Writer {
         const sent = await pay(node, this.#payee, SENT).catch((thrown: unknown) => this.#judge(thrown, life));
         if (sent === 'ended') return first.resolve();
         if (sent === 'not ready') {
-          await sleep(NOT_READY_MS);
+          await Promise.race([untilSigning(node), node.exited]);
           continue;
         }
         this.#note(sent.name);

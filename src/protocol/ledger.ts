@@ -8,6 +8,7 @@
 
 import { z } from 'zod';
 import { LEDGER } from '../limits/ledger.ts';
+import { DESCRIPTOR } from '../limits/mesh.ts';
 
 const uint = z.int().nonnegative();
 /** Of any memory: zod's own `instanceof` takes bytes for a view that nobody shares, which an answer need not be. */
@@ -20,7 +21,6 @@ const attestation = bytesOf(0, LEDGER.maxAttestationBytes);
 const asked = <T extends z.ZodType>(item: T) => z.array(item).max(LEDGER.maxAsked);
 
 /** Microcredits are below 2⁶³ (docs/ledger.md, "Entries"). */
-const MAX_AMOUNT = 2n ** 63n - 1n;
 
 /** `[author, sequence, id]`. */
 export const wireName = z.tuple([key, uint, key]);
@@ -109,7 +109,7 @@ export const witnessAsk = z.discriminatedUnion('type', [
     type: z.literal('may-release'),
     hold: wireName,
     leg: uint.max(LEDGER.maxLegs - 1),
-    cumulative: z.union([uint, z.bigint().min(0n).max(MAX_AMOUNT)]).transform(BigInt),
+    cumulative: z.union([uint, z.bigint().min(0n).max(DESCRIPTOR.maxGenesisMicrocredits)]).transform(BigInt),
   }),
 ]);
 export type WitnessAsk = z.infer<typeof witnessAsk>;

@@ -4,13 +4,14 @@
  */
 
 import type { Clock } from '../../clock.ts';
-import { GoGridError } from '../../errors.ts';
 import { LEDGER } from '../../limits/ledger.ts';
+import { DESCRIPTOR } from '../../limits/mesh.ts';
 import { decode, encode } from '../../protocol/cbor.ts';
 import type { Status } from '../books/ledger.ts';
 import type { AccountId, EntryId, EntryName, LedgerMesh } from '../entries/entry.ts';
 import { listOf, microcreditsOf, nameOf, uintOf, wireNameOf } from '../entries/fields.ts';
 import { finalAt } from '../intake/final-chain.ts';
+import { readNote } from '../notes.ts';
 import type { LedgerStore } from '../ports.ts';
 import type { LedgerView } from '../views.ts';
 
@@ -37,8 +38,6 @@ interface Risk {
   /** When it fell, in milliseconds since 1970; undefined while it may still become final. */
   readonly lostAt: number | undefined;
 }
-
-const MAX_AMOUNT = 2n ** 63n - 1n;
 
 export class Exposure {
   readonly #options: ExposureOptions;
@@ -175,15 +174,13 @@ function encodeRisk({ name, amount, lostAt }: Risk): Uint8Array {
 }
 
 function readRisk(key: string, value: Uint8Array): Risk {
-  try {
+  return readNote(key, () => {
     const [name, amount, lost] = listOf(decode(value, key), 3, key);
     const [lostAt] = Array.isArray(lost) && lost.length > 0 ? listOf(lost, 1, key) : [];
     return {
       name: nameOf(name, key),
-      amount: microcreditsOf(amount, 0n, MAX_AMOUNT, key),
+      amount: microcreditsOf(amount, 0n, DESCRIPTOR.maxGenesisMicrocredits, key),
       lostAt: lostAt === undefined ? undefined : uintOf(lostAt, Number.MAX_SAFE_INTEGER, key),
     };
-  } catch (cause) {
-    throw new GoGridError({ code: 'damaged', message: `the note ${key} cannot be read`, cause });
-  }
+  });
 }

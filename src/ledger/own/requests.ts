@@ -10,6 +10,7 @@ import { decode, encode } from '../../protocol/cbor.ts';
 import { sha256Hex } from '../../protocol/hash.ts';
 import type { AccountId, Entry, EntryName } from '../entries/entry.ts';
 import { fromHex, listOf, nameOf, uintOf, violation } from '../entries/fields.ts';
+import { readNote } from '../notes.ts';
 import type { LedgerNotes } from '../ports.ts';
 import { nameOnly } from '../views.ts';
 
@@ -126,13 +127,11 @@ function writeRequest({ name, order, at }: Request): Uint8Array {
 
 /** @throws GoGridError `damaged` */
 function readRequest(key: string, bytes: Uint8Array): Request {
-  try {
+  return readNote(key, () => {
     const [author, sequence, id, order, at] = listOf(decode(bytes, key), 5, key);
     if (typeof order !== 'string') throw violation('no order');
     return { name: nameOf([author, sequence, id], key), order, at: uintOf(at, Number.MAX_SAFE_INTEGER, key) };
-  } catch (cause) {
-    throw new GoGridError({ code: 'damaged', message: `the note ${key} cannot be read`, cause });
-  }
+  });
 }
 
 function anotherOrder(requestId: string): GoGridError {

@@ -1,10 +1,11 @@
 /** How the journal of vouchers lies on the disk. */
 
-import { GoGridError } from '../../errors.ts';
+import { DESCRIPTOR } from '../../limits/mesh.ts';
 import { decode, encode } from '../../protocol/cbor.ts';
 import type { EntryName } from '../entries/entry.ts';
 import { bytesOf, listOf, microcreditsOf, nameOf, uintOf, wireNameOf } from '../entries/fields.ts';
 import type { Voucher } from '../entries/voucher.ts';
+import { readNote } from '../notes.ts';
 
 /** What may have been promised of a leg of an own hold. */
 export interface Given {
@@ -27,7 +28,6 @@ export interface Received extends Voucher {
 }
 
 const MAX = Number.MAX_SAFE_INTEGER;
-const MAX_AMOUNT = 2n ** 63n - 1n;
 
 export function encodeGiven({ hold, leg, may, closed, at }: Given): Uint8Array {
   return encode([wireNameOf(hold), leg, may, closed ? 1 : 0, at]);
@@ -35,12 +35,12 @@ export function encodeGiven({ hold, leg, may, closed, at }: Given): Uint8Array {
 
 /** @throws GoGridError `damaged` */
 export function readGiven(key: string, value: Uint8Array): Given {
-  return reading(key, () => {
+  return readNote(key, () => {
     const [hold, leg, may, closed, at] = listOf(decode(value, key), 5, key);
     return {
       hold: nameOf(hold, key),
       leg: uintOf(leg, MAX, key),
-      may: microcreditsOf(may, 0n, MAX_AMOUNT, key),
+      may: microcreditsOf(may, 0n, DESCRIPTOR.maxGenesisMicrocredits, key),
       closed: uintOf(closed, 1, key) === 1,
       at: uintOf(at, MAX, key),
     };
@@ -53,23 +53,15 @@ export function encodeReceived({ hold, leg, cumulative, receiptHash, signature, 
 
 /** @throws GoGridError `damaged` */
 export function readReceived(key: string, value: Uint8Array): Received {
-  return reading(key, () => {
+  return readNote(key, () => {
     const [hold, leg, cumulative, receiptHash, signature, since] = listOf(decode(value, key), 6, key);
     return {
       hold: nameOf(hold, key),
       leg: uintOf(leg, MAX, key),
-      cumulative: microcreditsOf(cumulative, 0n, MAX_AMOUNT, key),
+      cumulative: microcreditsOf(cumulative, 0n, DESCRIPTOR.maxGenesisMicrocredits, key),
       receiptHash: bytesOf(receiptHash, 32, key),
       signature: bytesOf(signature, 64, key),
       since: uintOf(since, MAX, key),
     };
   });
-}
-
-function reading<T>(key: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    throw new GoGridError({ code: 'damaged', message: `the note ${key} cannot be read`, cause });
-  }
 }

@@ -4,10 +4,11 @@
  * the attestations themselves, which are signed again to the same bytes if they were lost on the way.
  */
 
-import { GoGridError } from '../../errors.ts';
+import { DESCRIPTOR } from '../../limits/mesh.ts';
 import { decode, encode } from '../../protocol/cbor.ts';
 import type { AccountId, Attestation, Entry, EntryName } from '../entries/entry.ts';
 import { bytesOf, fromHex, hexOf, listOf, microcreditsOf, uintOf } from '../entries/fields.ts';
+import { readNote } from '../notes.ts';
 import type { LedgerNotes } from '../ports.ts';
 
 /** One leg, as this witness knows it. */
@@ -19,8 +20,6 @@ export interface LegRecord {
   /** The lowest cumulative of the releases alone that it attested. */
   readonly released: bigint | undefined;
 }
-
-const MAX_AMOUNT = 2n ** 63n - 1n;
 
 export class WitnessRecord {
   readonly #prefix: string;
@@ -156,28 +155,20 @@ export class WitnessRecord {
 }
 
 function readTip(author: AccountId, key: string, value: Uint8Array): EntryName {
-  return reading(key, () => {
+  return readNote(key, () => {
     const [sequence, id] = listOf(decode(value, key), 2, key);
     return { author, sequence: uintOf(sequence, Number.MAX_SAFE_INTEGER, key), id: hexOf(bytesOf(id, 32, key)) };
   });
 }
 
 function readLeg(key: string, value: Uint8Array): LegRecord {
-  return reading(key, () => {
+  return readNote(key, () => {
     const [heldAt, claimed, released] = listOf(decode(value, key), 3, key);
-    const amount = (item: unknown) => microcreditsOf(item, 0n, MAX_AMOUNT, key);
+    const amount = (item: unknown) => microcreditsOf(item, 0n, DESCRIPTOR.maxGenesisMicrocredits, key);
     return {
       heldAt: uintOf(heldAt, Number.MAX_SAFE_INTEGER, key),
       claimed: amount(claimed),
       released: Array.isArray(released) && released.length === 1 ? amount(released[0]) : undefined,
     };
   });
-}
-
-function reading<T>(key: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    throw new GoGridError({ code: 'damaged', message: `the witness's note ${key} cannot be read`, cause });
-  }
 }
